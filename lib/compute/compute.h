@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COMPUTE_VERSION 15
+#define COMPUTE_VERSION 16
 
 /* Goes up when some set of kernels keeps its name and gives other bits: sums in
  * another order, another block of depth. */
@@ -409,8 +409,9 @@ struct compute_ops {
                  struct compute_span position, struct compute_span cosine,
                  struct compute_span sine, size_t rows, size_t heads,
                  size_t dim, bool inverse);
-    /* h = silu(gate) up; backward gives dgate, dup (may be dh, gate, up's
-     * own memory: dgate == gate and dup == up are allowed). */
+    /* h = silu(gate) up, and h may be gate or up; backward gives dgate, dup
+     * (may be dh, gate, up's own memory: dgate == gate and dup == up are
+     * allowed). */
     void (*swiglu)(struct compute *c, struct compute_span h,
                    struct compute_span gate, struct compute_span up, size_t n);
     void (*swiglu_grad)(struct compute *c, struct compute_span dgate,
@@ -589,6 +590,13 @@ struct compute_ops {
      * device may leave it out. */
     int (*keep_narrow)(struct compute *c, struct compute_span w,
                        struct err *err);
+    /* linear for both, which have x, m, n and k in common and no addend, and
+     * h[m,n] = silu(gate's y) (up's y): the bits of these one after the other.
+     * gate's y may be h where only that is wanted; up's may not. A device may
+     * leave it out. */
+    void (*linear_swiglu)(struct compute *c, const struct compute_linear *up,
+                          const struct compute_linear *gate,
+                          struct compute_span h);
 };
 
 enum compute_precision {

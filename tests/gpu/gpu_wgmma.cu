@@ -88,7 +88,7 @@ static __device__ double value_at(const void *p, enum cuda_type t, size_t i)
                           : (double)((const float *)p)[i];
 }
 
-/* What c should be, from the addend before the product ran. */
+/* What c should be, from the addend before the product ran, or h. */
 static __global__ void want_kernel(const struct cuda_gemm g, double *want)
 {
     size_t j = blockIdx.x * blockDim.x + threadIdx.x, i = blockIdx.y;
@@ -102,7 +102,9 @@ static __global__ void want_kernel(const struct cuda_gemm g, double *want)
     v *= (double)g.alpha;
     if (g.bias)
         v += (double)g.bias[j];
-    if (g.addend)
+    if (g.addend && g.h)
+        v *= value_at(g.addend, g.add_type, i * g.ldadd + j) / (1 + exp(-v));
+    else if (g.addend)
         v += value_at(g.addend, g.add_type, i * g.ldadd + j);
     want[i * g.n + j] = v;
 }
@@ -113,6 +115,7 @@ struct verdict {
     unsigned long long bits; /* a sum over c that its bits decide */
 };
 
+/* Of c, or of h, which is what c is rounded to through a curve. */
 static __global__ void judge_kernel(const struct cuda_gemm g, size_t rows,
                                     const double *want, double limit,
                                     struct verdict *to)
@@ -122,7 +125,7 @@ static __global__ void judge_kernel(const struct cuda_gemm g, size_t rows,
 
     if (j >= g.ldc || i >= rows)
         return;
-    got = value_at(g.c, g.out, i * g.ldc + j);
+    got = value_at(g.h ? g.h : g.c, g.out, i * g.ldc + j);
     if (i >= g.m || j >= g.n) {
         if (got != (double)GUARD)
             atomicAdd(&to->touched, 1u);
@@ -132,7 +135,7 @@ static __global__ void judge_kernel(const struct cuda_gemm g, size_t rows,
                              (2 * (i * g.n + j) + 1));
     off = fabs(got - want[i * g.n + j]);
     if (g.out == CUDA_BF16)
-        limit += fabs(want[i * g.n + j]) / 200;
+        limit += fabs(want[i * g.n + j]) / (g.h ? 100 : 200) + (g.h ? 1e-3 : 0);
     if (!(off <= limit)) {
         atomicAdd(&to->wrong, 1u);
         to->row = (unsigned)i;
@@ -142,7 +145,7 @@ static __global__ void judge_kernel(const struct cuda_gemm g, size_t rows,
 
 struct place {
     struct cuda c;
-    void *a, *b, *a2, *b2, *out, *add;
+    void *a, *b, *a2, *b2, *out, *add, *beside;
     float *bias;
     double *want;
     struct verdict *verdict;
@@ -171,23 +174,34 @@ static size_t round8(size_t n)
     return (n + 7) / 8 * 8;
 }
 
+enum gate_use { SUM, GATE, GATE_KEPT };
+
 struct variant {
     const char *name;
     enum cuda_type out, add_type;
     bool bias, addend, in_place, pair;
     float alpha;
-    size_t skip; /* c begins so many elements off, its rows too */
+    size_t skip;        /* c begins so many elements off, its rows too */
+    enum gate_use gate; /* the addend is what is up */
 };
 
 static const struct variant variants[] = {
-    { "f32", CUDA_F32, CUDA_F32, false, false, false, false, 1.0f, 0 },
-    { "bf16", CUDA_BF16, CUDA_F32, false, false, false, false, 1.0f, 0 },
-    { "f32+=", CUDA_F32, CUDA_F32, false, true, true, true, 0.5f, 0 },
-    { "bf16+=", CUDA_BF16, CUDA_BF16, true, true, true, true, -0.5f, 0 },
-    { "bf16+f32", CUDA_BF16, CUDA_F32, true, true, false, false, 2.0f, 0 },
-    { "f32+bf16", CUDA_F32, CUDA_BF16, true, true, false, true, 1.0f, 0 },
-    { "bf16-odd", CUDA_BF16, CUDA_BF16, true, true, true, false, 1.0f, 1 },
-    { "f32-odd", CUDA_F32, CUDA_F32, false, true, false, true, 1.0f, 1 },
+    { "f32", CUDA_F32, CUDA_F32, false, false, false, false, 1.0f, 0, SUM },
+    { "bf16", CUDA_BF16, CUDA_F32, false, false, false, false, 1.0f, 0, SUM },
+    { "f32+=", CUDA_F32, CUDA_F32, false, true, true, true, 0.5f, 0, SUM },
+    { "bf16+=", CUDA_BF16, CUDA_BF16, true, true, true, true, -0.5f, 0, SUM },
+    { "bf16+f32", CUDA_BF16, CUDA_F32, true, true, false, false, 2.0f, 0, SUM },
+    { "f32+bf16", CUDA_F32, CUDA_BF16, true, true, false, true, 1.0f, 0, SUM },
+    { "bf16-odd", CUDA_BF16, CUDA_BF16, true, true, true, false, 1.0f, 1, SUM },
+    { "f32-odd", CUDA_F32, CUDA_F32, false, true, false, true, 1.0f, 1, SUM },
+    { "bf16-gate", CUDA_BF16, CUDA_BF16, false, true, false, true, 1.0f, 0,
+      GATE },
+    { "bf16-gate-kept", CUDA_BF16, CUDA_BF16, true, true, false, true, 1.0f, 0,
+      GATE_KEPT },
+    { "f32-gate-kept", CUDA_F32, CUDA_F32, false, true, false, false, 0.5f, 0,
+      GATE_KEPT },
+    { "bf16-gate-odd", CUDA_BF16, CUDA_BF16, true, true, false, false, 1.0f, 1,
+      GATE_KEPT },
 };
 
 static const size_t shapes[][4] = {
@@ -235,17 +249,28 @@ static struct cuda_gemm gemm_of(struct place *p, const size_t *s, bool a_cross,
         g.addend = v->in_place ? g.c : p->add;
         g.ldadd = v->in_place ? g.ldc : round8(g.n);
     }
+    if (v->gate == GATE)
+        g.h = g.c;
+    else if (v->gate == GATE_KEPT)
+        g.h = (char *)p->beside + v->skip * cuda_type_size(g.out);
     return g;
+}
+
+static void guard(void *to, enum cuda_type t, size_t n)
+{
+    if (t == CUDA_BF16)
+        guard_kernel<<<blocks_for(n), 256>>>((__nv_bfloat16 *)to, n);
+    else
+        guard_kernel<<<blocks_for(n), 256>>>((float *)to, n);
 }
 
 static void c_begin(struct place *p, const struct cuda_gemm *g, size_t rows)
 {
     size_t n = (rows + 1) * g->ldc;
 
-    if (g->out == CUDA_BF16)
-        guard_kernel<<<blocks_for(n), 256>>>((__nv_bfloat16 *)p->out, n);
-    else
-        guard_kernel<<<blocks_for(n), 256>>>((float *)p->out, n);
+    guard(p->out, g->out, n);
+    if (g->h && g->h != g->c)
+        guard(p->beside, g->out, n);
     for (size_t i = 0; g->addend == g->c && i < g->m; i++)
         fill((char *)g->c + i * g->ldc * cuda_type_size(g->out), g->out, g->n,
              (uint32_t)i + 90);
@@ -265,28 +290,42 @@ static struct cuda_tiles tiles_of(const struct place *p,
                              (uint32_t)p->c.sms, &clocks);
 }
 
+/* Runs the product; of a gate that is kept, judges that, too. */
+static void run(struct place *p, const struct cuda_gemm *g, size_t rows)
+{
+    dim3 wide((unsigned)((g->ldc + 127) / 128), (unsigned)rows);
+    double limit = 2e-6 * (double)(g->k + g->k2) + 1e-4;
+    struct cuda_gemm kept = *g;
+
+    want_kernel<<<dim3(wide.x, (unsigned)g->m), 128>>>(*g, p->want);
+    cuda_wgmma_run(&p->c, g);
+    judge_kernel<<<wide, 128>>>(*g, rows, p->want, limit, p->verdict);
+    if (!g->h || g->h == g->c)
+        return;
+    kept.h = NULL;
+    kept.addend = NULL;
+    want_kernel<<<dim3(wide.x, (unsigned)g->m), 128>>>(kept, p->want);
+    judge_kernel<<<wide, 128>>>(kept, rows, p->want, limit, p->verdict);
+}
+
 /* had: the bits of this case in another tiling; 0: it is the first. */
 static void check(struct place *p, const size_t *s, bool a_cross, bool b_cross,
                   const struct variant *v, unsigned long long *had)
 {
     struct cuda_gemm g = gemm_of(p, s, a_cross, b_cross, v);
     size_t rows = g.m + 3;
-    dim3 wide((unsigned)((g.ldc + 127) / 128), (unsigned)rows);
     struct verdict r;
     unsigned splits;
     struct cuda_tiles t = tiles_of(p, &g, &splits);
 
     c_begin(p, &g, rows);
-    want_kernel<<<dim3(wide.x, (unsigned)g.m), 128>>>(g, p->want);
     (void)cudaMemset(p->verdict, 0, sizeof(r));
     p->run++;
     if (!cuda_wgmma_fits(&p->c, &g)) {
         printf("FAIL does not fit");
         memset(&r, 0, sizeof(r));
     } else {
-        cuda_wgmma_run(&p->c, &g);
-        judge_kernel<<<wide, 128>>>(
-            g, rows, p->want, 2e-6 * (double)(g.k + g.k2) + 1e-4, p->verdict);
+        run(p, &g, rows);
         if (!cuda_check(
                 &p->c,
                 cudaMemcpy(&r, p->verdict, sizeof(r), cudaMemcpyDeviceToHost),
@@ -320,6 +359,8 @@ static void check_all(struct place *p)
                 for (size_t v = 0; v < VARIANTS; v++)
                     for (int few = 0; few < 2 && !stopped; few++) {
                         if (p->quick && multiply_adds(shapes[s]) > QUICK)
+                            continue;
+                        if (cross && variants[v].gate)
                             continue;
                         p->c.kernels = (enum cuda_kernels)kernels;
                         p->c.sms = few ? 4 : all;
@@ -360,17 +401,18 @@ static void time_all(struct place *p)
         { 1024, 2048, 2048, 0 },  { 512, 4096, 4096, 0 },
     };
     static const struct variant plain[] = {
-        { "forward", CUDA_BF16, CUDA_F32, 0, 0, 0, true, 1.0f, 0 },
-        { "dx", CUDA_BF16, CUDA_F32, 0, 0, 0, true, 1.0f, 0 },
-        { "dw", CUDA_F32, CUDA_F32, 0, true, true, false, 1.0f, 0 },
+        { "forward", CUDA_BF16, CUDA_F32, 0, 0, 0, true, 1.0f, 0, SUM },
+        { "dx", CUDA_BF16, CUDA_F32, 0, 0, 0, true, 1.0f, 0, SUM },
+        { "dw", CUDA_F32, CUDA_F32, 0, true, true, false, 1.0f, 0, SUM },
+        { "swiglu", CUDA_BF16, CUDA_BF16, 0, true, 0, true, 1.0f, 0, GATE },
     };
 
     printf("%-24s %8s %10s %10s  TFLOP/s\n", "m x n x k + k2", "", "wgmma",
            "cluster");
     for (size_t s = 0; s < sizeof(timed) / sizeof(timed[0]); s++)
-        for (int v = 0; v < 3 && !stopped; v++) {
+        for (int v = 0; v < 4 && !stopped; v++) {
             struct cuda_gemm g =
-                gemm_of(p, timed[s], v == 2, v >= 1, &plain[v]);
+                gemm_of(p, timed[s], v == 2, v == 1 || v == 2, &plain[v]);
             char shape[64];
 
             snprintf(shape, sizeof(shape), "%zu x %zu x %zu + %zu", g.m, g.n,
@@ -417,6 +459,7 @@ int main(int argc, char **argv)
     p.b2 = room(&p, most / 8);
     p.add = room(&p, most * 4);
     p.out = room(&p, most * 4);
+    p.beside = room(&p, (size_t)2100 * 2100 * sizeof(float));
     p.bias = (float *)room(&p, 65536 * sizeof(float));
     p.want = (double *)room(&p, (size_t)2100 * 2100 * sizeof(double));
     p.verdict = (struct verdict *)room(&p, sizeof(*p.verdict));

@@ -100,6 +100,8 @@ bool parity_next(struct parity *p);
 /* In a run: w[n,k] will not change any more. */
 void parity_freeze(struct parity *p, struct parity_array *w, size_t n, size_t k,
                    bool forward_only);
+/* Whether the device has this operation (a list names all cases). */
+#define HAS(p, op) ((p)->list || (p)->device->ops->op)
 /* Whether the device has COMPUTE_HAS_... (a list names all cases). */
 bool parity_has(const struct parity *p, unsigned feature);
 /* A check of the case's own that failed. */

@@ -4,12 +4,15 @@
  * Shapes are tiny, ragged, tall, wide, of an adapter's rank, of layers, and so
  * that a large tile's sum is cut in parts, forward and in both gradients;
  * each is run with each variant of types, freezing, bias, addend and pair.
+ * What one operation does with several products must have the bits of the
+ * operations it stands for.
  */
 #include "parity.h"
 
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define F32 COMPUTE_F32
 #define ACT COMPUTE_ACT
@@ -335,6 +338,168 @@ static void run_narrow(struct parity *p)
     parity_done(p);
 }
 
+/* Layers of one x, as one operation and by themselves. */
+struct joint {
+    size_t m, n, k, rank, odd;
+    enum compute_type type;
+    bool bias, thin; /* thin: the gate is not kept */
+};
+
+enum { JOINT = 3 };
+
+struct joint_arrays {
+    struct product r[JOINT];
+    struct parity_array *alone[JOINT]; /* y by itself */
+};
+
+static void joint_layer(struct parity *p, const struct joint *s,
+                        struct joint_arrays *a, size_t i, size_t n)
+{
+    struct product *r = &a->r[i];
+
+    *r = (struct product){
+        .l = { .m = s->m, .n = n, .k = s->k, .k2 = s->rank, .alpha = 1 }
+    };
+    r->x = i ? a->r[0].x : parity_noise(p, "x", s->type, s->m * s->k, 1);
+    r->w = parity_noise(p, "w", F32, n * s->k, 1);
+    if (s->bias)
+        r->bias = parity_noise(p, "bias", F32, n, 1);
+    if (s->rank > 0) {
+        r->x2 = parity_noise(p, "x2", s->type, s->m * s->rank, 1);
+        r->w2 = parity_noise(p, "w2", F32, n * s->rank, 0.3);
+        parity_whole(r->w2);
+    }
+    r->y = parity_output(p, "y", s->type, s->m * n);
+    a->alone[i] = parity_output(p, "alone", s->type, s->m * n);
+    parity_whole(r->w);
+}
+
+static void joint_freeze(struct parity *p, const struct joint *s,
+                         const struct product *r)
+{
+    parity_freeze(p, r->w, r->l.n, s->k, true);
+    if (s->rank > 0)
+        parity_freeze(p, r->w2, r->l.n, s->rank, true);
+}
+
+static void same_bits(struct parity *p, const struct parity_array *one,
+                      const struct parity_array *other, size_t n)
+{
+    float *u = mem_array(n, sizeof(*u)), *v = mem_array(n, sizeof(*v));
+
+    p->c->ops->download(p->c, u, one->s, n);
+    p->c->ops->download(p->c, v, other->s, n);
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&u[i], &v[i], sizeof(*u)) != 0) {
+            parity_fail(p, "element %zu: %.9g, and %.9g by itself", i,
+                        (double)u[i], (double)v[i]);
+            break;
+        }
+    free(u);
+    free(v);
+}
+
+static void run_linears(struct parity *p, const struct joint *s)
+{
+    struct joint_arrays a;
+
+    p->odd = s->odd;
+    parity_limit(p, PARITY_PRODUCT, s->k);
+    for (size_t i = 0; i < JOINT; i++)
+        joint_layer(p, s, &a, i, i ? s->n / 4 + i : s->n);
+    while (parity_next(p)) {
+        struct compute_linear l[JOINT];
+
+        for (size_t i = 0; i < JOINT; i++) {
+            joint_freeze(p, s, &a.r[i]);
+            l[i] = linear_of(&a.r[i]);
+        }
+        p->c->ops->linears(p->c, l, JOINT);
+        for (size_t i = 0; i < JOINT; i++) {
+            l[i].y = a.alone[i]->s;
+            p->c->ops->linear(p->c, &l[i]);
+            same_bits(p, a.r[i].y, a.alone[i], s->m * l[i].n);
+        }
+    }
+    parity_done(p);
+}
+
+static void run_linear_swiglu(struct parity *p, const struct joint *s)
+{
+    size_t n = s->m * s->n;
+    struct parity_array *h, *apart;
+    struct joint_arrays a;
+
+    p->odd = s->odd;
+    parity_limit(p, PARITY_PRODUCT, s->k);
+    joint_layer(p, s, &a, 0, s->n);
+    joint_layer(p, s, &a, 1, s->n);
+    h = parity_output(p, "h", s->type, n);
+    apart = parity_output(p, "apart", s->type, n);
+    p->limit *= 2; /* a product of two sums */
+    while (parity_next(p)) {
+        const struct compute_ops *o = p->c->ops;
+        struct compute_linear l[2];
+
+        for (size_t i = 0; i < 2; i++) {
+            joint_freeze(p, s, &a.r[i]);
+            l[i] = linear_of(&a.r[i]);
+            l[i].y = a.alone[i]->s;
+            o->linear(p->c, &l[i]);
+        }
+        o->swiglu(p->c, apart->s, l[1].y, l[0].y, n);
+        if (s->thin)
+            o->copy(p->c, a.r[1].y->s, l[1].y, n);
+        l[0].y = a.r[0].y->s;
+        l[1].y = s->thin ? h->s : a.r[1].y->s;
+        if (o->linear_swiglu) {
+            o->linear_swiglu(p->c, &l[0], &l[1], h->s);
+        } else {
+            o->linears(p->c, l, 2);
+            o->swiglu(p->c, h->s, l[1].y, l[0].y, n);
+        }
+        same_bits(p, h, apart, n);
+        same_bits(p, a.r[0].y, a.alone[0], n);
+        same_bits(p, a.r[1].y, a.alone[1], n);
+    }
+    parity_done(p);
+}
+
+static void joint_cases(struct parity *p)
+{
+    static const struct joint each[] = {
+        { 1, 2048, 256, 0, 0, ACT, false, true },
+        { 2, 520, 512, 16, 0, ACT, true, false },
+        { 3, 130, 64, 16, 0, ACT, false, true },
+        { 5, 4100, 64, 8, 0, ACT, false, true },
+        { 8, 72, 2048, 0, 0, ACT, true, true },
+        { 1, 64, 256, 4, 1, ACT, false, false },
+        { 4, 96, 128, 0, 0, F32, true, true },
+        { 20, 200, 96, 8, 0, ACT, false, true },
+        { 70, 264, 520, 16, 0, ACT, true, false },
+        { 300, 136, 64, 0, 0, F32, false, true },
+        { 1000, 776, 72, 16, 0, ACT, false, true },
+        { 1000, 776, 72, 0, 0, ACT, true, false },
+        { 900, 1026, 64, 0, 1, ACT, false, false },
+        { 200, 1024, 1024, 0, 0, ACT, false, true },
+    };
+
+    for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++) {
+        const struct joint *s = &each[i];
+        double work = 6 * (double)s->m * (double)s->n * (double)s->k;
+
+        if (HAS(p, linears) &&
+            parity_case(p, work, "linears-%zux%zux%zu-%zu-%s%s", s->m, s->n,
+                        s->k, s->rank, parity_type(s->type),
+                        s->odd ? "-odd" : ""))
+            run_linears(p, s);
+        if (parity_case(p, work, "linear_swiglu-%zux%zux%zu-%zu-%s%s%s", s->m,
+                        s->n, s->k, s->rank, parity_type(s->type),
+                        s->thin ? "-thin" : "", s->odd ? "-odd" : ""))
+            run_linear_swiglu(p, s);
+    }
+}
+
 static void no_rows(struct parity *p)
 {
     struct product r = { .l = { .n = 64, .k = 64, .alpha = 1 } };
@@ -362,6 +527,7 @@ void parity_linear(struct parity *p)
         if (parity_case(p, 3e6 * (double)rows[i], "linear-%zu-frozen-pair",
                         rows[i]))
             run_frozen_pair(p, rows[i]);
+    joint_cases(p);
     if (parity_case(p, 3e5, "linear-narrow"))
         run_narrow(p);
     if (parity_case(p, 1, "linear-no-rows"))

@@ -21,9 +21,6 @@ static enum compute_type side(int bit)
     return bit ? F32 : ACT;
 }
 
-/* Whether the device has it; a list names all. */
-#define HAS(p, op) ((p)->list || (p)->device->ops->op)
-
 static void scale(struct parity *p, size_t n, int mix)
 {
     struct parity_array *x, *y;

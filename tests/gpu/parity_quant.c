@@ -14,9 +14,6 @@
 #define BF16 COMPUTE_BF16
 #define F16 COMPUTE_F16
 
-/* Whether the device has it; a list names all. */
-#define HAS(p, op) ((p)->list || (p)->device->ops->op)
-
 static const char *const kinds[] = { [COMPUTE_NF4] = "nf4",
                                      [COMPUTE_INT8] = "int8",
                                      [COMPUTE_Q8_0] = "q8_0",

@@ -17,6 +17,11 @@ static __device__ __forceinline__ float cuda_sigmoid(float x)
     return 1.0f / (1.0f + expf(-x));
 }
 
+static __device__ __forceinline__ float cuda_swiglu(float gate, float up)
+{
+    return gate * cuda_sigmoid(gate) * up;
+}
+
 /* f(x), and with *slope its derivative. K is an enum compute_activation. */
 template <int K>
 __device__ __forceinline__ float activation_of(float x, float *slope)

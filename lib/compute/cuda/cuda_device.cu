@@ -186,6 +186,7 @@ static const struct compute_ops *operations(void)
     t.quantise = cuda_op_quantise;
     t.quantise_blocks = cuda_op_quantise_blocks;
     t.linears = cuda_op_linears;
+    t.linear_swiglu = cuda_op_linear_swiglu;
     t.branches = cuda_op_branches;
     t.sample = cuda_op_sample;
     t.conv = cuda_op_conv;

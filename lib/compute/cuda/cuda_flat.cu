@@ -3,6 +3,7 @@
  *
  * Fill, copy, sums, SwiGLU and the optimizer, each as a body of cuda_flat.cuh.
  */
+#include "compute/cuda/cuda_activation.cuh"
 #include "compute/cuda/cuda_flat.cuh"
 
 #include <assert.h>
@@ -130,11 +131,6 @@ void cuda_op_axpy(struct compute *base, struct compute_span y, float alpha,
     }
 }
 
-__device__ __forceinline__ float sigmoid(float x)
-{
-    return 1.0f / (1.0f + expf(-x));
-}
-
 template <int T> struct swiglu_body {
     cuda_vec<T> h, gate, up;
 
@@ -146,7 +142,7 @@ template <int T> struct swiglu_body {
         up.get(u, i);
 #pragma unroll
         for (int j = 0; j < W; j++)
-            g[j] = g[j] * sigmoid(g[j]) * u[j];
+            g[j] = cuda_swiglu(g[j], u[j]);
         h.put(i, g);
     }
 };
@@ -187,7 +183,7 @@ template <int T> struct swiglu_grad_body {
         up.get(u, i);
 #pragma unroll
         for (int j = 0; j < W; j++) {
-            float x = g[j], s = sigmoid(x);
+            float x = g[j], s = cuda_sigmoid(x);
 
             g[j] = d[j] * u[j] * s * (1.0f + x * (1.0f - s));
             u[j] = d[j] * x * s;

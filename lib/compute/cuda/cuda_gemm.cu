@@ -60,11 +60,13 @@ void gemm_args_init(struct gemm_args *x, const struct cuda_gemm *g, int tile_m,
     x->bias = g->bias;
     x->addend = (const char *)g->addend;
     x->c = (char *)g->c;
+    x->h = (char *)g->h;
     x->ldadd = g->ldadd;
     x->ldc = g->ldc;
     x->out = g->out;
     x->add_type = g->add_type;
-    x->vector_c = is_aligned(g->c, g->ldc, cuda_type_size(g->out));
+    x->vector_c = is_aligned(g->c, g->ldc, cuda_type_size(g->out)) &&
+                  is_aligned(g->h, g->ldc, cuda_type_size(g->out));
     x->vector_add =
         is_aligned(g->addend, g->ldadd, cuda_type_size(g->add_type));
     x->vector_partial = g->n % 4 == 0;
@@ -105,13 +107,18 @@ static bool suits_wgmma(const struct cuda *c, const struct cuda_gemm *g)
                48;
 }
 
+bool cuda_gemm_is_gemv(const struct cuda *c, const struct cuda_gemm *g)
+{
+    return c->kernels != CUDA_SIMT && g->m <= 8 && cuda_gemv_fits(c, g);
+}
+
 void cuda_gemm_run(struct cuda *c, const struct cuda_gemm *g)
 {
     if (g->m == 0 || g->n == 0)
         return;
     if (c->kernels == CUDA_SIMT)
         cuda_simt_run(c, g);
-    else if (g->m <= 8 && cuda_gemv_fits(c, g))
+    else if (cuda_gemm_is_gemv(c, g))
         cuda_gemv_run(c, g);
     else if (suits_wgmma(c, g))
         cuda_wgmma_run(c, g);

@@ -11,6 +11,7 @@
 #ifndef CUDA_GEMM_PARTS_CUH
 #define CUDA_GEMM_PARTS_CUH
 
+#include "compute/cuda/cuda_activation.cuh"
 #include "compute/cuda/cuda_arrivals.cuh"
 #include "compute/cuda/cuda_private.cuh"
 #include "compute/cuda/cuda_tiles.h"
@@ -27,7 +28,7 @@ struct gemm_args {
     float alpha;
     const float *bias;
     const char *addend;
-    char *c;
+    char *c, *h;
     size_t ldadd, ldc;
     enum cuda_type out, add_type;
     bool vector_c, vector_add, vector_partial;
@@ -123,13 +124,39 @@ gemm_put(char *base, size_t at, const float (&v)[N], int left, bool vector)
             gemm_set(p + i, v[i]);
 }
 
+/* Values to c, or as a gate beside what is up at the addend's place. */
+template <typename T, int N>
+__device__ __forceinline__ void gemm_output(const struct gemm_args &g, int row,
+                                            int col, float (&v)[N])
+{
+    int left = g.n - col;
+    size_t at = (size_t)row * g.ldc + col;
+
+    if (g.h) {
+        size_t beside = (size_t)row * g.ldadd + col;
+        float up[N] = {};
+
+        gemm_add<T>(up, g.addend, beside, left, g.vector_add);
+        if (g.c != g.h)
+            gemm_put<T>(g.c, at, v, left, g.vector_c);
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            T kept;
+
+            gemm_set(&kept, v[i]);
+            v[i] = cuda_swiglu(gemm_float(kept), up[i]);
+        }
+    }
+    gemm_put<T>(g.h ? g.h : g.c, at, v, left, g.vector_c);
+}
+
 /* The sums of N columns from a multiple of N on, to the output. */
 template <int N>
 __device__ __forceinline__ void gemm_finish(const struct gemm_args &g, int row,
                                             int col, float (&v)[N])
 {
     int left = g.n - col;
-    size_t add = (size_t)row * g.ldadd + col, at = (size_t)row * g.ldc + col;
+    size_t add = (size_t)row * g.ldadd + col;
 
 #pragma unroll
     for (int i = 0; i < N; i++) {
@@ -137,16 +164,16 @@ __device__ __forceinline__ void gemm_finish(const struct gemm_args &g, int row,
         if (g.bias && i < left)
             v[i] += g.bias[col + i];
     }
-    if (g.addend && g.add_type == CUDA_BF16)
+    if (g.addend && !g.h && g.add_type == CUDA_BF16)
         gemm_add<__nv_bfloat16>(v, g.addend, add, left, g.vector_add);
-    else if (g.addend)
+    else if (g.addend && !g.h)
         gemm_add<float>(v, g.addend, add, left, g.vector_add);
     if (g.out == CUDA_F32)
-        gemm_put<float>(g.c, at, v, left, g.vector_c);
+        gemm_output<float>(g, row, col, v);
     else if (g.out == CUDA_BF16)
-        gemm_put<__nv_bfloat16>(g.c, at, v, left, g.vector_c);
+        gemm_output<__nv_bfloat16>(g, row, col, v);
     else
-        gemm_put<__half>(g.c, at, v, left, g.vector_c);
+        gemm_put<__half>(g.c, (size_t)row * g.ldc + col, v, left, g.vector_c);
 }
 
 /* The same, or to this split's part. Outside of m, n: nothing. */

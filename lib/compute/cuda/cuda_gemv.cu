@@ -4,11 +4,16 @@
  * A block of four warps has 2 or 4 columns of the output and all rows of a in
  * registers; its threads walk k side by side, 16 bytes each, several loads
  * ahead. Every weight is read once. Sums meet in an order fixed by the lane.
+ * One launch does several products of one a, or those of a gate and of what is
+ * up beside it.
  * Within a step of decoding the first weights are read while the kernel before
  * still computes a (cuda_follow.cuh).
  */
 #include "compute/cuda/cuda_follow.cuh"
 #include "compute/cuda/cuda_gemm_parts.cuh"
+
+#include <assert.h>
+#include <limits.h>
 
 #define GEMV_WARPS 4
 #define GEMV_THREADS (GEMV_WARPS * 32)
@@ -25,12 +30,11 @@ __device__ __forceinline__ void gemv_widen(float (&y)[16 / sizeof(T)],
         y[i] = gemm_float(p[i]);
 }
 
-/* What a thread's chunk of k adds to all sums. sum[j * M + i]: row i, column
- * j. */
-template <typename T, int M, int N>
-__device__ __forceinline__ void gemv_chunk(float (&sum)[M * N],
-                                           const uint4 (&w)[N], const T *x,
-                                           size_t ldx, int m)
+/* What a thread's chunk of k adds to the sums of N columns from column FROM of
+ * the block's on. sum[j * M + i]: row i, column j. */
+template <typename T, int M, int N, int FROM, int V>
+__device__ __forceinline__ void gemv_chunk(float (&sum)[V], const uint4 (&w)[N],
+                                           const T *x, size_t ldx, int m)
 {
     constexpr int E = 16 / sizeof(T);
     float wide[N][E];
@@ -48,22 +52,20 @@ __device__ __forceinline__ void gemv_chunk(float (&sum)[M * N],
         for (int j = 0; j < N; j++)
 #pragma unroll
             for (int e = 0; e < E; e++)
-                sum[j * M + i] = __fmaf_rn(wide[j][e], v[e], sum[j * M + i]);
+                sum[(FROM + j) * M + i] =
+                    __fmaf_rn(wide[j][e], v[e], sum[(FROM + j) * M + i]);
     }
 }
 
-template <typename T, int M, int N>
-__device__ __forceinline__ void gemv_sum(float (&sum)[M * N], const char *a,
-                                         size_t lda, const char *b, size_t ldb,
-                                         int k, int m, int n, int col)
+template <typename T, int M, int N, int FROM, int V>
+__device__ __forceinline__ void gemv_sum(float (&sum)[V], const char *a,
+                                         size_t lda, const T *const (&w)[N],
+                                         int k, int m)
 {
     constexpr int E = 16 / sizeof(T), AHEAD = 8 / N;
-    const T *x = (const T *)a, *w[N];
+    const T *x = (const T *)a;
     int chunks = k / E;
 
-#pragma unroll
-    for (int j = 0; j < N; j++)
-        w[j] = (const T *)b + (size_t)min(col + j, n - 1) * ldb;
     for (int at = threadIdx.x; at < chunks; at += GEMV_THREADS * AHEAD) {
         uint4 v[AHEAD][N];
 
@@ -78,9 +80,32 @@ __device__ __forceinline__ void gemv_sum(float (&sum)[M * N], const char *a,
 #pragma unroll
         for (int u = 0; u < AHEAD; u++)
             if (at + u * GEMV_THREADS < chunks)
-                gemv_chunk<T, M, N>(
+                gemv_chunk<T, M, N, FROM>(
                     sum, v[u], x + (size_t)(at + u * GEMV_THREADS) * E, lda, m);
     }
+}
+
+/* Columns col, col + 1, .. of n, the last one for those behind it. */
+template <typename T, int N, int FROM, int ALL>
+__device__ __forceinline__ void gemv_columns(const T *(&w)[ALL], const char *b,
+                                             size_t ldb, int n, int col)
+{
+#pragma unroll
+    for (int j = 0; j < N; j++)
+        w[FROM + j] = (const T *)b + (size_t)min(col + j, n - 1) * ldb;
+}
+
+/* The pair's, of column FROM of the block's on. */
+template <typename T, int M, int N, int FROM, int V>
+__device__ __forceinline__ void gemv_pair(float (&sum)[V],
+                                          const struct gemm_args &g, int col)
+{
+    const T *w[N];
+
+    if (g.k2 == 0)
+        return;
+    gemv_columns<T, N, 0>(w, g.b2, g.ldb2, g.n, col);
+    gemv_sum<T, M, N, FROM>(sum, g.a2, g.lda2, w, g.k2, g.m);
 }
 
 /* Trades half of the values for the other lane's half, then a quarter. */
@@ -112,65 +137,165 @@ template <int V> __device__ __forceinline__ float gemv_reduce(float (&v)[V])
     return v[0];
 }
 
-template <typename T, int M, int N>
-__global__ __launch_bounds__(GEMV_THREADS) void gemv_kernel(struct gemm_args g)
-{
-    constexpr int V = M * N;
-    __shared__ float part[GEMV_WARPS][V];
-    float sum[V] = {}, total;
-    int lane = threadIdx.x % 32, i = threadIdx.x % M;
-    int col = blockIdx.x * N, j = threadIdx.x / M;
+/* Products, of which blocks first[p] .. first[p + 1] - 1 do product p; or, for
+ * gemv_swiglu_kernel, that of what is up, and its gate's. */
+struct gemv_args {
+    struct gemm_args each[COMPUTE_LINEARS];
+    unsigned first[COMPUTE_LINEARS]; /* of those that are not there: no block */
+};
 
-    follow_ready();
-    gemv_sum<T, M, N>(sum, g.a, g.lda, g.b, g.ldb, g.k, g.m, g.n, col);
-    follow_wait(); /* threads that had nothing to sum */
-    if (g.k2 > 0)
-        gemv_sum<T, M, N>(sum, g.a2, g.lda2, g.b2, g.ldb2, g.k2, g.m, g.n, col);
-    total = gemv_reduce<V>(sum);
+/* What the warps have, by warps; then thread t has the whole sum t. */
+template <int V>
+__device__ __forceinline__ void gemv_gather(float (*part)[V], float (&sum)[V])
+{
+    int lane = threadIdx.x % 32;
+    float total = gemv_reduce<V>(sum);
+
     if (lane % (32 / V) == 0)
         part[threadIdx.x / 32][lane * V / 32] = total;
     __syncthreads();
-    if (threadIdx.x < V && i < g.m && col + j < g.n) {
-        float one[1] = {};
+}
 
-        for (int w = 0; w < GEMV_WARPS; w++)
-            one[0] += part[w][threadIdx.x];
+template <int V>
+__device__ __forceinline__ float gemv_total(const float (*part)[V], int i)
+{
+    float sum = 0;
+
+    for (int w = 0; w < GEMV_WARPS; w++)
+        sum += part[w][i];
+    return sum;
+}
+
+template <typename T, int M, int N>
+__global__ __launch_bounds__(GEMV_THREADS) void gemv_kernel(
+    const __grid_constant__ struct gemv_args x)
+{
+    constexpr int V = M * N;
+    __shared__ float part[GEMV_WARPS][V];
+    int p = 0, i = threadIdx.x % M, j = threadIdx.x / M;
+    float sum[V] = {};
+    const T *w[N];
+
+    follow_ready();
+#pragma unroll
+    for (int q = 1; q < COMPUTE_LINEARS; q++)
+        p += blockIdx.x >= x.first[q];
+    const struct gemm_args &g = x.each[p];
+    int col = (blockIdx.x - x.first[p]) * N;
+
+    gemv_columns<T, N, 0>(w, g.b, g.ldb, g.n, col);
+    gemv_sum<T, M, N, 0>(sum, g.a, g.lda, w, g.k, g.m);
+    follow_wait(); /* threads that had nothing to sum */
+    gemv_pair<T, M, N, 0>(sum, g, col);
+    gemv_gather<V>(part, sum);
+    if (threadIdx.x < V && i < g.m && col + j < g.n) {
+        float one[1] = { gemv_total<V>(part, threadIdx.x) };
+
         gemm_finish(g, i, col + j, one);
     }
 }
 
 template <typename T, int M, int N>
-static void gemv_launch(struct cuda *c, const struct gemm_args *x, bool steady)
+__global__ __launch_bounds__(GEMV_THREADS) void gemv_swiglu_kernel(
+    const __grid_constant__ struct gemv_args x)
 {
-    unsigned blocks = (unsigned)tiles_ceil(x->n, N);
+    constexpr int V = 2 * M * N;
+    __shared__ float part[GEMV_WARPS][V];
+    const struct gemm_args &up = x.each[0], &gate = x.each[1];
+    int col = blockIdx.x * N, i = threadIdx.x % M, j = threadIdx.x / M;
+    float sum[V] = {};
+    const T *w[2 * N];
 
-    if (steady)
-        cuda_follow(c, "product (gemv)", gemv_kernel<T, M, N>, blocks,
-                    GEMV_THREADS, 0, *x);
-    else
-        gemv_kernel<T, M, N><<<blocks, GEMV_THREADS, 0, c->stream>>>(*x);
+    follow_ready();
+    gemv_columns<T, N, 0>(w, up.b, up.ldb, up.n, col);
+    gemv_columns<T, N, N>(w, gate.b, gate.ldb, gate.n, col);
+    gemv_sum<T, M, 2 * N, 0>(sum, up.a, up.lda, w, up.k, up.m);
+    follow_wait(); /* threads that had nothing to sum */
+    gemv_pair<T, M, N, 0>(sum, up, col);
+    gemv_pair<T, M, N, N>(sum, gate, col);
+    gemv_gather<V>(part, sum);
+    if (threadIdx.x < V / 2 && i < up.m && col + j < up.n) {
+        float one[1] = { gemv_total<V>(part, threadIdx.x) };
+
+        gemm_finish(up, i, col + j, one);
+        one[0] = gemv_total<V>(part, threadIdx.x + V / 2);
+        gemm_finish(gate, i, col + j, one); /* reads what it just wrote */
+    }
+}
+
+/* The products of a launch; h is the last one's. */
+struct gemv_job {
+    const struct cuda_gemm *g;
+    size_t count;
+    bool swiglu, steady;
+};
+
+static void gemv_args_set(struct gemv_args *x, const struct gemv_job *job,
+                          size_t columns)
+{
+    size_t first = 0;
+
+    *x = {};
+    for (size_t p = 0; p < COMPUTE_LINEARS; p++) {
+        x->first[p] = p < job->count ? (unsigned)first : UINT_MAX;
+        if (p >= job->count)
+            continue;
+        gemm_args_init(&x->each[p], &job->g[p], GEMV_ROWS, 4, 8, false);
+        first += tiles_ceil(job->g[p].n, columns);
+    }
+}
+
+template <int N, typename K>
+static void gemv_launch(struct cuda *c, const struct gemv_job *job, K kernel)
+{
+    struct gemv_args x;
+    size_t blocks = 0;
+
+    gemv_args_set(&x, job, N);
+    for (size_t p = 0; p < (job->swiglu ? 1 : job->count); p++)
+        blocks += tiles_ceil(job->g[p].n, N);
+    if (job->steady) {
+        cuda_follow(c, "product (gemv)", kernel, (unsigned)blocks, GEMV_THREADS,
+                    0, x);
+        return;
+    }
+    kernel<<<(unsigned)blocks, GEMV_THREADS, 0, c->stream>>>(x);
 }
 
 /* Wide outputs take four columns a block: a is read less often. */
-template <typename T>
-static void gemv_by_rows(struct cuda *c, const struct gemm_args *x, bool steady)
+template <typename T, int M>
+static void gemv_by_columns(struct cuda *c, const struct gemv_job *job)
 {
-    bool wide = x->n >= 4096;
+    size_t n = 0;
 
-    if (x->m == 1)
-        wide ? gemv_launch<T, 1, 4>(c, x, steady)
-             : gemv_launch<T, 1, 2>(c, x, steady);
-    else if (x->m == 2)
-        wide ? gemv_launch<T, 2, 4>(c, x, steady)
-             : gemv_launch<T, 2, 2>(c, x, steady);
-    else if (x->m <= 4)
-        wide ? gemv_launch<T, 4, 4>(c, x, steady)
-             : gemv_launch<T, 4, 2>(c, x, steady);
-    else if (x->m <= 8)
-        wide ? gemv_launch<T, 8, 4>(c, x, steady)
-             : gemv_launch<T, 8, 2>(c, x, steady);
+    for (size_t p = 0; p < job->count; p++)
+        n += job->g[p].n;
+    if constexpr (!std::is_same<T, __half>::value)
+        if (job->swiglu) {
+            gemv_launch<2>(c, job, gemv_swiglu_kernel<T, M, 2>);
+            return;
+        }
+    if (n >= 4096)
+        gemv_launch<4>(c, job, gemv_kernel<T, M, 4>);
     else
-        gemv_launch<T, 16, 2>(c, x, steady);
+        gemv_launch<2>(c, job, gemv_kernel<T, M, 2>);
+}
+
+template <typename T>
+static void gemv_by_rows(struct cuda *c, const struct gemv_job *job)
+{
+    size_t m = job->g->m;
+
+    if (m == 1)
+        gemv_by_columns<T, 1>(c, job);
+    else if (m == 2)
+        gemv_by_columns<T, 2>(c, job);
+    else if (m <= 4)
+        gemv_by_columns<T, 4>(c, job);
+    else if (m <= 8)
+        gemv_by_columns<T, 8>(c, job);
+    else
+        gemv_launch<2>(c, job, gemv_kernel<T, 16, 2>);
 }
 
 bool cuda_gemv_fits(const struct cuda *c, const struct cuda_gemm *g)
@@ -182,16 +307,33 @@ bool cuda_gemv_fits(const struct cuda *c, const struct cuda_gemm *g)
            g->k % chunk == 0 && g->k2 % chunk == 0 && gemm_is_aligned(g);
 }
 
+static void gemv_run(struct cuda *c, const struct gemv_job *job)
+{
+    if (job->g->in == CUDA_F32)
+        gemv_by_rows<float>(c, job);
+    else if (job->g->in == CUDA_BF16)
+        gemv_by_rows<__nv_bfloat16>(c, job);
+    else
+        gemv_by_rows<__half>(c, job);
+    cuda_launched(c, "product (gemv)");
+}
+
 void cuda_gemv_run(struct cuda *c, const struct cuda_gemm *g)
 {
-    struct gemm_args x;
+    struct gemv_job job = { g, 1, false, g->steady };
 
-    gemm_args_init(&x, g, GEMV_ROWS, 4, 8, false);
-    if (g->in == CUDA_F32)
-        gemv_by_rows<float>(c, &x, g->steady);
-    else if (g->in == CUDA_BF16)
-        gemv_by_rows<__nv_bfloat16>(c, &x, g->steady);
-    else
-        gemv_by_rows<__half>(c, &x, g->steady);
-    cuda_launched(c, "product (gemv)");
+    gemv_run(c, &job);
+}
+
+void cuda_gemv_run_all(struct cuda *c, const struct cuda_gemm *g, size_t count)
+{
+    struct gemv_job job = { g, count, false, true };
+
+    assert(count > 0 && count <= COMPUTE_LINEARS);
+    for (size_t p = 0; p < count; p++) {
+        assert(g[p].in == g->in && g[p].m == g->m && g[p].m <= GEMV_ROWS / 2);
+        job.steady = job.steady && g[p].steady;
+        job.swiglu = job.swiglu || g[p].h;
+    }
+    gemv_run(c, &job);
 }

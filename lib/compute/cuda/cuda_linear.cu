@@ -173,6 +173,7 @@ static void narrow(struct cuda_gemm *g, size_t at, size_t n)
 {
     g->n = n;
     g->c = (void *)moved(g->c, at, g->out);
+    g->h = (void *)moved(g->h, at, g->out);
     g->bias = (const float *)moved(g->bias, at, CUDA_F32);
     g->addend = moved(g->addend, at, g->add_type);
     g->b = moved(g->b, g->b_cross ? at : at * g->ldb, g->in);
@@ -239,6 +240,15 @@ static void product_begin(struct cuda *c, struct cuda_gemm *g,
     g->alpha = l->alpha;
 }
 
+static void product_addend(struct cuda_gemm *g, struct compute_span addend)
+{
+    struct cuda_operand o = cuda_at(addend);
+
+    assert(o.type == CUDA_F32 || o.type == CUDA_BF16);
+    g->addend = o.data;
+    g->add_type = o.type;
+}
+
 /* Output, and what is added to it. */
 static void product_output(struct cuda_gemm *g, struct compute_span out,
                            struct compute_span addend)
@@ -248,12 +258,8 @@ static void product_output(struct cuda_gemm *g, struct compute_span out,
     g->c = o.data;
     g->out = o.type;
     g->ldc = g->ldadd = g->n;
-    if (!addend.buf)
-        return;
-    o = cuda_at(addend);
-    assert(o.type == CUDA_F32 || o.type == CUDA_BF16);
-    g->addend = o.data;
-    g->add_type = o.type;
+    if (addend.buf)
+        product_addend(g, addend);
 }
 
 /* Whether it was done without widening the weights. */
@@ -268,6 +274,23 @@ static bool linear_of_blocks(struct cuda *c, const struct compute_linear *l)
     return true;
 }
 
+/* A product but for its operands a, b, and the pair's. */
+static void linear_init(struct cuda *c, struct cuda_gemm *g,
+                        struct operand o[4], const struct compute_linear *l)
+{
+    product_begin(c, g, l);
+    g->m = l->m;
+    g->n = l->n;
+    g->k = g->lda = g->ldb = l->k;
+    g->k2 = g->lda2 = g->ldb2 = l->x2.buf ? l->k2 : 0;
+    o[1] = weights_of(c, l->w, l->n * l->k, g->in);
+    o[3] = weights_of(c, l->w2, l->n * g->k2, g->in);
+    o[0] = operand_of(l->x, l->m * l->k);
+    o[2] = operand_of(l->x2, l->m * g->k2);
+    g->bias = cuda_f32(l->bias);
+    product_output(g, l->y, l->addend);
+}
+
 void cuda_op_linear(struct compute *base, const struct compute_linear *l)
 {
     struct cuda *c = cuda_of(base);
@@ -278,37 +301,111 @@ void cuda_op_linear(struct compute *base, const struct compute_linear *l)
         return;
     if (l->w.buf->quant && linear_of_blocks(c, l))
         return;
-    product_begin(c, &g, l);
-    g.m = l->m;
-    g.n = l->n;
-    g.k = g.lda = g.ldb = l->k;
-    g.k2 = g.lda2 = g.ldb2 = l->x2.buf ? l->k2 : 0;
-    o[1] = weights_of(c, l->w, l->n * l->k, g.in);
-    o[3] = weights_of(c, l->w2, l->n * g.k2, g.in);
-    o[0] = operand_of(l->x, l->m * l->k);
-    o[2] = operand_of(l->x2, l->m * g.k2);
-    g.bias = cuda_f32(l->bias);
-    product_output(&g, l->y, l->addend);
+    linear_init(c, &g, o, l);
     if (l->w.buf->quant)
         panels_run(c, &g, o, l->w, l->k);
     else
         product_run(c, &g, o);
 }
 
-/* x is rounded once where all weights want that. Otherwise nothing is joined:
- * a launch more costs about 2 us of a stream that is ahead of the device, and
- * none in a graph. */
+/* Whether the layer is one product of few rows whose operands have its type. */
+static bool linear_is_gemv(struct cuda *c, struct cuda_gemm *g,
+                           const struct compute_linear *l)
+{
+    struct operand o[4];
+
+    if (l->w.buf->quant)
+        return false;
+    linear_init(c, g, o, l);
+    for (int i = 0; i < 4; i++)
+        if (o[i].n > 0 && o[i].at.type != g->in)
+            return false;
+    g->a = o[0].at.data;
+    g->b = o[1].at.data;
+    g->a2 = o[2].at.data;
+    g->b2 = o[3].at.data;
+    g->steady = c->recording && !c->unsteady;
+    return (g->k2 == 0 || g->alpha == 1) && cuda_gemm_is_gemv(c, g);
+}
+
+/* Whether all were done by one launch. */
+static bool linears_by_gemv(struct cuda *c, const struct compute_linear *l,
+                            size_t count)
+{
+    struct cuda_gemm g[COMPUTE_LINEARS];
+
+    if (count < 2)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!linear_is_gemv(c, &g[i], &l[i]) || g[i].in != g[0].in)
+            return false;
+    cuda_gemv_run_all(c, g, count);
+    return true;
+}
+
+/* Weights as blocks: x is rounded once where all want that. Few rows: one
+ * launch. Otherwise nothing is joined. */
 void cuda_op_linears(struct compute *base, const struct compute_linear *l,
                      size_t count)
 {
-    bool joined = count > 0 && l->m > 0 && l->n > 0;
+    struct cuda *c = cuda_of(base);
+    bool joined = count > 0 && l->m > 0, blocks = joined;
 
-    for (size_t i = 0; i < count; i++)
-        joined = joined && cuda_blocks_fits(&l[i]) && l[i].n > 0;
-    if (joined)
-        cuda_blocks_linear(cuda_of(base), l, count);
-    for (size_t i = 0; i < count && !joined; i++)
-        cuda_op_linear(base, &l[i]);
+    assert(count <= COMPUTE_LINEARS);
+    for (size_t i = 0; i < count; i++) {
+        joined = joined && l[i].n > 0;
+        blocks = blocks && joined && cuda_blocks_fits(&l[i]);
+    }
+    if (blocks)
+        cuda_blocks_linear(c, l, count);
+    else if (!joined || !linears_by_gemv(c, l, count))
+        for (size_t i = 0; i < count; i++)
+            cuda_op_linear(base, &l[i]);
+}
+
+/* Makes it a gate's product, with h as its epilogue: whether kernels have that
+ * one. */
+static bool gate_epilogue(struct cuda_gemm *g, struct compute_span h,
+                          struct compute_span up)
+{
+    struct cuda_operand at = cuda_at(h);
+
+    g->h = at.data;
+    product_addend(g, up);
+    return (g->k2 == 0 || g->alpha == 1) && at.type == g->out &&
+           g->add_type == g->out && g->out != CUDA_F16;
+}
+
+void cuda_op_linear_swiglu(struct compute *base,
+                           const struct compute_linear *up,
+                           const struct compute_linear *gate,
+                           struct compute_span h)
+{
+    const struct compute_linear both[2] = { *up, *gate };
+    struct cuda *c = cuda_of(base);
+    struct cuda_gemm g[2];
+    struct operand o[4];
+
+    if (up->m == 0 || up->n == 0)
+        return;
+    if (up->w.buf->quant || gate->w.buf->quant) {
+        cuda_op_linears(base, both, 2);
+        cuda_op_swiglu(base, h, gate->y, up->y, up->m * up->n);
+        return;
+    }
+    if (linear_is_gemv(c, &g[0], up) && linear_is_gemv(c, &g[1], gate) &&
+        g[0].in == g[1].in && gate_epilogue(&g[1], h, up->y)) {
+        cuda_gemv_run_all(c, g, 2);
+        return;
+    }
+    cuda_op_linear(base, up);
+    linear_init(c, &g[1], o, gate);
+    if (gate_epilogue(&g[1], h, up->y)) {
+        product_run(c, &g[1], o);
+        return;
+    }
+    cuda_op_linear(base, gate);
+    cuda_op_swiglu(base, h, gate->y, up->y, up->m * up->n);
 }
 
 void cuda_op_linear_dx(struct compute *base, const struct compute_linear *l)

@@ -214,6 +214,10 @@ struct cuda_gemm {
     size_t ldadd;
     void *c;
     size_t ldc;
+    /* Where not NULL: h = silu(c) addend, which is not added then; c is not
+     * kept if it is h. Both have c's type, F32 or BF16, and h its ld; b is not
+     * crossed. */
+    void *h;
     bool steady; /* nothing writes b before the step ends: read it early */
 };
 
@@ -222,6 +226,8 @@ struct cuda_gemm {
  * split sums). */
 void cuda_gemm_run(struct cuda *c, const struct cuda_gemm *g);
 size_t cuda_gemm_scratch(const struct cuda *c, const struct cuda_gemm *g);
+/* Whether that is cuda_gemv_run, which needs none. */
+bool cuda_gemm_is_gemv(const struct cuda *c, const struct cuda_gemm *g);
 
 /* The kernels behind it. fits tells whether shape, strides, alignment and
  * types suit; run may only be called then. */
@@ -236,6 +242,9 @@ void cuda_simt_run(struct cuda *c, const struct cuda_gemm *g); /* any, f32 */
 size_t cuda_simt_scratch(const struct cuda_gemm *g);
 bool cuda_gemv_fits(const struct cuda *c, const struct cuda_gemm *g);
 void cuda_gemv_run(struct cuda *c, const struct cuda_gemm *g); /* few rows */
+/* All of one m, at most eight, and one a, in one launch. If the last one has an
+ * h, there are two of one n, and the first is what its addend is. */
+void cuda_gemv_run_all(struct cuda *c, const struct cuda_gemm *g, size_t count);
 
 /* ---- the operations, by the file that has them ---- */
 #define C struct compute *c
@@ -308,6 +317,8 @@ void cuda_op_branches(C, const struct compute_branches *b);
 /* cuda_linear.cu */
 void cuda_op_linear(C, const struct compute_linear *l);
 void cuda_op_linears(C, const struct compute_linear *l, size_t count);
+void cuda_op_linear_swiglu(C, const struct compute_linear *up,
+                           const struct compute_linear *gate, S h);
 void cuda_op_linear_dx(C, const struct compute_linear *l);
 void cuda_op_linear_dw(C, const struct compute_linear *l);
 /* cuda_attention.cu, cuda_attention_grad.cu, cuda_cache.cu */

@@ -10,6 +10,7 @@
  * of an element is summed by one thread's instructions in the order of k, so
  * results depend on shapes alone, not on the tiling.
  */
+#include "compute/cuda/cuda_activation.cuh"
 #include "compute/cuda/cuda_arrivals.cuh"
 #include "compute/cuda/cuda_private.cuh"
 #include "compute/cuda/cuda_hopper.cuh"
@@ -35,7 +36,7 @@ struct wgmma_job {
     uint32_t splits;        /* a power of two */
     float *parts;           /* [tiles, splits] tiles, as threads have them */
     uint32_t *arrivals;     /* [tiles, splits - 1, warps] */
-    void *c;
+    void *c, *h;
     const void *addend;
     const float *bias;
     size_t ldc, ldadd;
@@ -208,7 +209,25 @@ static __device__ __forceinline__ float addend_at(const struct wgmma_job &w,
                : ((const float *)w.addend)[i];
 }
 
-/* c = alpha d + (bias + addend) for the warpgroup's 64 rows, element by
+static __device__ __forceinline__ void element_put(const struct wgmma_job &w,
+                                                   void *to, size_t i, float v)
+{
+    if (w.out == CUDA_BF16)
+        ((__nv_bfloat16 *)to)[i] = __float2bfloat16_rn(v);
+    else
+        ((float *)to)[i] = v;
+}
+
+/* silu(gate) up of the gate as c keeps it. */
+static __device__ __forceinline__ float gated(const struct wgmma_job &w,
+                                              float gate, float up)
+{
+    if (w.out == CUDA_BF16)
+        gate = __bfloat162float(__float2bfloat16_rn(gate));
+    return cuda_swiglu(gate, up);
+}
+
+/* c = alpha d + (bias + addend), or h, for the warpgroup's 64 rows, element by
  * element: for c that is not aligned. Only the narrowest tile has this. */
 template <uint32_t COLUMNS>
 static __device__ __forceinline__ void
@@ -223,16 +242,17 @@ tile_store_narrow(const struct wgmma_job &w, const float (&d)[COLUMNS / 2],
         uint32_t column = left + cuda_fragment_column(thread, i);
 
         if (row < w.m && column < w.n) {
-            float v = w.bias ? w.bias[column] : 0;
+            float v = w.bias ? w.bias[column] : 0, other = 0;
+            size_t at = row * w.ldc + column;
 
             if (w.addend)
-                v += addend_at(w, row * w.ldadd + column);
+                other = addend_at(w, row * w.ldadd + column);
+            v += w.h ? 0 : other;
             v += w.alpha * d[i];
-            if (w.out == CUDA_BF16)
-                ((__nv_bfloat16 *)w.c)[row * w.ldc + column] =
-                    __float2bfloat16_rn(v);
-            else
-                ((float *)w.c)[row * w.ldc + column] = v;
+            if (w.c != w.h)
+                element_put(w, w.c, at, v);
+            if (w.h)
+                element_put(w, w.h, at, gated(w, v, other));
         }
     }
 }
@@ -315,10 +335,22 @@ static __device__ __forceinline__ void blocks_store(__nv_bfloat16 *c,
     }
 }
 
+/* A row's eight blocks to c or h, from element `begin` on. */
+static __device__ __forceinline__ void row_store(const struct wgmma_job &w,
+                                                 void *to, size_t begin,
+                                                 uint32_t n, uint32_t column,
+                                                 const float2 (&v)[8])
+{
+    if (w.out == CUDA_BF16)
+        blocks_store((__nv_bfloat16 *)to + begin, n, column, v);
+    else
+        blocks_store((float *)to + begin, n, column, v);
+}
+
 /* The same as tile_store_narrow where c is aligned for whole stores. The addend
  * of eight blocks is read before any of them is written: it may be c, and its
- * lanes write what others read. */
-template <uint32_t COLUMNS>
+ * lanes write what others read. SWIGLU: there may be an h. */
+template <uint32_t COLUMNS, bool SWIGLU>
 static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
                                                   const float (&d)[COLUMNS / 2],
                                                   uint32_t top, uint32_t left)
@@ -342,11 +374,15 @@ static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
 #pragma unroll
         for (uint32_t h = 0; h < 2; h++) {
             float2 v[GROUP_BLOCKS];
+            bool gate = SWIGLU && w.h;
 
 #pragma unroll
             for (uint32_t i = 0; i < GROUP_BLOCKS; i++) {
-                float2 add = addend_f32(w, old[h * GROUP_BLOCKS + i]);
+                float2 add = make_float2(0, 0);
                 uint32_t at = column + i * 8;
+
+                if (!gate)
+                    add = addend_f32(w, old[h * GROUP_BLOCKS + i]);
 
                 if (w.bias && at < w.n) {
                     add.x += w.bias[at];
@@ -358,10 +394,18 @@ static __device__ __forceinline__ void tile_store(const struct wgmma_job &w,
             uint32_t n = row + 8 * h < w.m ? w.n : 0;
             size_t begin = (size_t)(row + 8 * h) * w.ldc;
 
-            if (w.out == CUDA_BF16)
-                blocks_store((__nv_bfloat16 *)w.c + begin, n, left + 8 * j, v);
-            else
-                blocks_store((float *)w.c + begin, n, left + 8 * j, v);
+            if (!gate || w.c != w.h)
+                row_store(w, w.c, begin, n, left + 8 * j, v);
+            if (!gate)
+                continue;
+#pragma unroll
+            for (uint32_t i = 0; i < GROUP_BLOCKS; i++) {
+                float2 up = addend_f32(w, old[h * GROUP_BLOCKS + i]);
+
+                v[i] =
+                    make_float2(gated(w, v[i].x, up.x), gated(w, v[i].y, up.y));
+            }
+            row_store(w, w.h, begin, n, left + 8 * j, v);
         }
     }
 }
@@ -432,7 +476,7 @@ static __device__ __forceinline__ void consume(const struct wgmma_job &w,
                 tile_store_narrow<COLUMNS>(w, d, top, across * COLUMNS);
                 continue;
             }
-        tile_store<COLUMNS>(w, d, top, across * COLUMNS);
+        tile_store<COLUMNS, !A_CROSS && !B_CROSS>(w, d, top, across * COLUMNS);
     }
 }
 
@@ -565,6 +609,7 @@ static bool stores_wide(const struct cuda_gemm *g)
 {
     return g->n % (g->out == CUDA_BF16 ? 8 : 2) == 0 &&
            aligned(g->c, g->ldc, g->out, g->out == CUDA_BF16 ? 16 : 8) &&
+           aligned(g->h, g->ldc, g->out, g->out == CUDA_BF16 ? 16 : 8) &&
            (!g->addend || aligned(g->addend, g->ldadd, g->add_type,
                                   2 * cuda_type_size(g->add_type)));
 }
@@ -584,7 +629,7 @@ bool cuda_wgmma_fits(const struct cuda *c, const struct cuda_gemm *g)
     return c->kernels >= CUDA_WGMMA && c->major == 9 &&
            c->smem_optin >= CUDA_SMEM_MOST && g->in == CUDA_BF16 &&
            (g->out == CUDA_F32 || g->out == CUDA_BF16) &&
-           (g->b_cross || !g->a_cross) &&
+           (g->b_cross || !g->a_cross) && (!g->h || !g->b_cross) &&
            (!g->addend || g->add_type == CUDA_F32 ||
             g->add_type == CUDA_BF16) &&
            g->m >= 64 && g->n >= 64 && g->k >= 64 && g->m <= most &&
@@ -687,6 +732,7 @@ void cuda_wgmma_run(struct cuda *c, const struct cuda_gemm *g)
     w.m = (uint32_t)g->m;
     w.n = (uint32_t)g->n;
     w.c = g->c;
+    w.h = g->h;
     w.addend = g->addend;
     w.bias = g->bias;
     w.ldc = g->ldc;
