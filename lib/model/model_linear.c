@@ -177,22 +177,26 @@ static void run_groups(struct model *m, const struct model_linear *l,
     }
 }
 
-/* scale A x where the backward pass finds it, if there is one */
-static struct compute_span branch_low(struct model *m,
-                                      const struct model_linear *l,
-                                      struct compute_span x, size_t rows)
+/* scale A x to where the backward pass finds it, if there is one, else to part
+ * `turn` of work.low */
+static struct compute_linear branch_low(struct model *m,
+                                        const struct model_linear *l,
+                                        struct compute_span x, size_t rows,
+                                        size_t turn)
 {
-    struct compute_span low = l->low.buf ? l->low : m->work.low;
+    struct compute_span low = m->work.low;
 
-    m->compute->ops->linear(m->compute,
-                            &(struct compute_linear){ .y = low,
-                                                      .x = x,
-                                                      .w = l->a,
-                                                      .m = rows,
-                                                      .n = l->rank,
-                                                      .k = l->k,
-                                                      .alpha = l->scale });
-    return low;
+    if (l->low.buf)
+        low = l->low;
+    else if (turn > 0)
+        low = compute_at(low, turn * rows * m->work.low_rank);
+    return (struct compute_linear){ .y = low,
+                                    .x = x,
+                                    .w = l->a,
+                                    .m = rows,
+                                    .n = l->rank,
+                                    .k = l->k,
+                                    .alpha = l->scale };
 }
 
 /* y = W x + scale B (A x) + bias + addend */
@@ -214,7 +218,10 @@ static void product(struct model *m, const struct model_linear *l,
     };
 
     if (is_adapted(m, l)) {
-        run.x2 = branch_low(m, l, x, rows);
+        struct compute_linear low = branch_low(m, l, x, rows, 0);
+
+        ops->linear(m->compute, &low);
+        run.x2 = low.y;
         run.w2 = l->b;
         run.k2 = l->rank;
     }
@@ -240,18 +247,24 @@ void model_linear_run(struct model *m, const struct model_linear *l,
                                   addend, rows, l->n);
 }
 
-void model_linears_run(struct model *m, const struct model_linear *const *l,
-                       const struct compute_span *y, size_t count,
-                       struct compute_span x, size_t rows)
+/* What is to be done for several layers of one x after their adapters' first
+ * halves, which are done; false: each by itself. */
+static bool linears_begin(struct model *m, struct compute_linear *run,
+                          const struct model_linear *const *l,
+                          const struct compute_span *y, size_t count,
+                          struct compute_span x, size_t rows)
 {
     const struct compute_ops *ops = m->compute->ops;
-    struct compute_linear run[COMPUTE_LINEARS];
-    struct compute_span none = { 0 };
-    bool plain = ops->linears && !m->groups;
+    struct compute_linear low[COMPUTE_LINEARS];
+    size_t lows = 0;
 
     assert(count <= COMPUTE_LINEARS);
+    if (!ops->linears || m->groups)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (is_scaled(m, l[i]))
+            return false;
     for (size_t i = 0; i < count; i++) {
-        plain = plain && !is_adapted(m, l[i]) && !is_scaled(m, l[i]);
         run[i] = (struct compute_linear){ .y = y[i],
                                           .x = x,
                                           .w = l[i]->w,
@@ -260,11 +273,46 @@ void model_linears_run(struct model *m, const struct model_linear *const *l,
                                           .n = l[i]->n,
                                           .k = l[i]->k,
                                           .alpha = 1 };
+        if (!is_adapted(m, l[i]))
+            continue;
+        low[lows] = branch_low(m, l[i], x, rows, lows);
+        run[i].x2 = low[lows++].y;
+        run[i].w2 = l[i]->b;
+        run[i].k2 = l[i]->rank;
     }
-    if (plain)
-        ops->linears(m->compute, run, count);
-    for (size_t i = 0; i < count && !plain; i++)
+    if (lows > 0)
+        ops->linears(m->compute, low, lows);
+    return true;
+}
+
+void model_linears_run(struct model *m, const struct model_linear *const *l,
+                       const struct compute_span *y, size_t count,
+                       struct compute_span x, size_t rows)
+{
+    struct compute_linear run[COMPUTE_LINEARS];
+    struct compute_span none = { 0 };
+
+    if (linears_begin(m, run, l, y, count, x, rows)) {
+        m->compute->ops->linears(m->compute, run, count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
         model_linear_run(m, l[i], y[i], x, rows, none);
+}
+
+void model_linears_swiglu(struct model *m, const struct model_linear *const *l,
+                          const struct compute_span *y, struct compute_span h,
+                          struct compute_span x, size_t rows)
+{
+    const struct compute_ops *ops = m->compute->ops;
+    struct compute_linear run[COMPUTE_LINEARS];
+
+    if (ops->linear_swiglu && linears_begin(m, run, l, y, 2, x, rows)) {
+        ops->linear_swiglu(m->compute, &run[0], &run[1], h);
+        return;
+    }
+    model_linears_run(m, l, y, 2, x, rows);
+    ops->swiglu(m->compute, h, y[1], y[0], rows * l[0]->n);
 }
 
 /* Gradients of an adapter's A and B from dy; leaves scale dy B in work.low. */
@@ -333,6 +381,11 @@ void model_linear_grad(struct model *m, const struct model_linear *l,
         ops->linear_dw(m->compute, &g);
     if (l->magnitude.buf)
         g.y = dy = gain_grad(m, l, dy, x, rows);
+    if (l->rank > 0 && dy.buf == m->work.dx.buf && m->work.narrow.buf) {
+        /* Three products round it to the same: once is enough. */
+        ops->copy(m->compute, m->work.narrow, dy, rows * l->n);
+        g.y = dy = m->work.narrow;
+    }
     if (l->rank > 0)
         adapter_grad(m, l, dy, x, rows);
     if (!dx.buf)

@@ -2,7 +2,7 @@
  * model_mlp.c - the MLP mixer
  *
  * What the down projection reads is not kept: the backward pass computes it
- * again from what it is made of.
+ * again from what it is made of. Where there is none, nor is a gate.
  */
 #include "model/model_family.h"
 
@@ -16,6 +16,21 @@ struct mlp {
     struct compute_span hidden, wide, dhidden;
 };
 
+static bool is_factor(double x)
+{
+    return x > 0 && (x < 1 || x > 1);
+}
+
+/* Whether what the projections give goes into the activation as it is, so that
+ * a device may do that in the same pass. */
+static bool is_swiglu(const struct mlp *a)
+{
+    const struct model_config *c = &a->base.m->config;
+
+    return a->gated && !a->fused && a->act == COMPUTE_SILU &&
+           !is_factor(c->gate_scale) && !is_factor(c->up_scale);
+}
+
 static void want(struct model_mixer *x, struct model_plan *p)
 {
     struct mlp *a = (struct mlp *)x;
@@ -23,7 +38,7 @@ static void want(struct model_mixer *x, struct model_plan *p)
 
     if (a->fused)
         model_want(p, &a->wide, MODEL_SCRATCH, COMPUTE_ACT, 2 * n);
-    if (a->gated)
+    if (a->gated && (p->saved || !is_swiglu(a)))
         model_want(p, &a->gates, MODEL_KEPT, COMPUTE_ACT, n);
     model_want(p, &a->ups, MODEL_KEPT, COMPUTE_ACT, n);
     model_want(p, &a->hidden, MODEL_SCRATCH, COMPUTE_ACT, n);
@@ -76,8 +91,17 @@ static void forward(struct model_mixer *x, const struct model_pass *p,
     struct mlp *a = (struct mlp *)x;
     struct compute *c = p->m->compute;
     const struct model_linear *const linears[] = { &a->up, &a->gate };
-    const struct compute_span ys[] = { a->fused ? a->wide : a->ups, a->gates };
+    bool joined = is_swiglu(a);
+    const struct compute_span ys[] = {
+        a->fused ? a->wide : a->ups,
+        joined && !p->m->work.saved ? a->hidden : a->gates,
+    };
 
+    if (joined) {
+        model_linears_swiglu(p->m, linears, ys, a->hidden, in, p->rows);
+        model_linear_run(p->m, &a->down, y, a->hidden, p->rows, addend);
+        return;
+    }
     model_linears_run(p->m, linears, ys, a->gated && !a->fused ? 2 : 1, in,
                       p->rows);
     if (a->fused) {

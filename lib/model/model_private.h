@@ -77,6 +77,7 @@ struct model_work {
     struct compute_span top, top_norm, dtop, top_grad; /* labelled rows */
     struct compute_span top_stat;
     struct compute_span dx, dnorm; /* backward */
+    struct compute_span narrow;    /* dx as products read it, or absent */
     bool shifted;                  /* norms' 1 + w is there */
 };
 
@@ -213,6 +214,11 @@ void model_linear_run(struct model *m, const struct model_linear *l,
 void model_linears_run(struct model *m, const struct model_linear *const *l,
                        const struct compute_span *y, size_t count,
                        struct compute_span x, size_t rows);
+/* y[0] and y[1] of the layers l[0] and l[1], and h = silu(y[1]) y[0], which
+ * y[1] may be where it is not wanted. */
+void model_linears_swiglu(struct model *m, const struct model_linear *const *l,
+                          const struct compute_span *y, struct compute_span h,
+                          struct compute_span x, size_t rows);
 /* Adds to the gradients of what is trained in l. dx absent: not needed.
  * addend: what dx is to have besides (may be dx), or absent. */
 void model_linear_grad(struct model *m, const struct model_linear *l,

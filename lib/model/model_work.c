@@ -103,12 +103,13 @@ static void want_model(struct model_plan *p)
 {
     struct model_work *w = &p->m->work;
     size_t d = (size_t)p->m->config.hidden, b = p->saved;
+    bool widens = compute_size_on(p->m->compute, COMPUTE_ACT) == sizeof(float);
     struct {
         struct compute_span *span;
         size_t n;
         enum compute_type type;
     } want[] = {
-        { &w->low, w->low_rank, COMPUTE_ACT },
+        { &w->low, COMPUTE_LINEARS * w->low_rank, COMPUTE_ACT },
         { &w->wide, w->wide_cols, COMPUTE_ACT },
         { &w->ids, 1, COMPUTE_I32 },
         { &w->positions, 1, COMPUTE_I32 },
@@ -123,6 +124,7 @@ static void want_model(struct model_plan *p)
         { &w->dtop, b * d, COMPUTE_ACT },
         { &w->dx, b * d, COMPUTE_F32 },
         { &w->dnorm, b * d, COMPUTE_ACT },
+        { &w->narrow, widens || w->low_rank == 0 ? 0 : b * d, COMPUTE_ACT },
     };
 
     for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
