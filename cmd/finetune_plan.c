@@ -17,8 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TIMED_ROWS 1024 /* of the pass that measures speed, at most */
-#define SHORTEST 64     /* documents that are worth advising */
+#define TIMED_ROWS 1024    /* of the pass that measures speed, at most */
+#define SHORTEST 64        /* documents that are worth advising */
+#define GRAIN ((size_t)16) /* tokens */
 
 static bool on_cpu(const struct finetune_plan *p)
 {
@@ -83,29 +84,85 @@ static size_t needed(const struct finetune_plan *p)
     return merging > p->memory.total ? merging : p->memory.total;
 }
 
-/* The longest document whose pass would fit, blocks computed again; 0: none. */
-static size_t longest_that_fits(const struct finetune_plan *p)
+/* What the longest item takes alone, its documents cut to n tokens, blocks
+ * computed again if that is not refused. */
+static size_t when_cut(const struct finetune_plan *p, size_t n)
 {
-    const struct lora_memory *m = &p->memory;
-    size_t fixed = m->total - m->activations, low = 0, high = m->rows;
+    const struct lora_data *d = p->train->docs ? p->train : p->valid;
+    size_t unit = d->unit > 1 ? d->unit : 1, first = 0;
+    struct lora_data cut = { .unit = d->unit };
+    struct lora_options o = *p->opt;
+    struct lora_memory m;
 
-    model_recompute(p->model, strcmp(p->f->recompute, "off") != 0);
-    while (fixed < p->limit && low + 1 < high) {
-        size_t rows = low + (high - low) / 2;
+    for (size_t i = 0; i + unit <= d->docs; i += unit)
+        if (d->starts[i + unit] - d->starts[i] >
+            d->starts[first + unit] - d->starts[first])
+            first = i;
+    for (size_t i = first; i < first + unit; i++) {
+        size_t at = d->starts[i], size = d->starts[i + 1] - at;
 
-        if (fixed + lora_activations(p->model, p->opt, rows) <= p->limit)
-            low = rows;
+        size = size < n ? size : n;
+        lora_data_add(&cut, d->ids + at, NULL, 1, size);
+        if (d->top)
+            lora_data_teach(&cut, 0, d->top_ids + at * d->top,
+                            d->top_logp + at * d->top, size, d->top);
+    }
+    o.pass_tokens = (int64_t)cut.tokens;
+    o.epochs = 1;
+    o.max_tokens = 0;
+    o.minutes = 0;
+    lora_memory(p->model, &cut, NULL, &o, &m);
+    lora_data_release(&cut);
+    return m.total;
+}
+
+/* The longest document whose pass would fit, blocks computed again: a multiple
+ * of GRAIN tokens, 0: none; longest: of the run's own. */
+static size_t longest_that_fits(const struct finetune_plan *p, size_t longest)
+{
+    size_t low = 0, high = longest / GRAIN + 1;
+
+    model_recompute(p->model, true);
+    while (low + 1 < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (when_cut(p, middle * GRAIN) <= p->limit)
+            low = middle;
         else
-            high = rows;
+            high = middle;
     }
     model_recompute(p->model, p->recompute);
-    return low;
+    return low * GRAIN;
+}
+
+bool finetune_may_quantise(const struct finetune_plan *p)
+{
+    return !p->f->init && finetune_is_adapter(p->f) && !p->quantised &&
+           model_compute(p->model)->ops->quantise;
+}
+
+/* Only what this run takes. */
+static void advise(const struct finetune_plan *p, char *out, size_t size)
+{
+    size_t most = longest(p->train), valid = longest(p->valid), fits;
+    bool quantise = finetune_may_quantise(p);
+    const char *off = strcmp(p->f->recompute, "off") == 0
+                          ? " without --checkpoint-activations off"
+                          : "";
+
+    fits = longest_that_fits(p, most > valid ? most : valid);
+    if (fits >= SHORTEST)
+        (void)snprintf(out, size, "--max-length %zu would fit%s%s", fits, off,
+                       quantise ? ", and so may --quantize" : "");
+    else
+        (void)snprintf(out, size, "a smaller %s may%s",
+                       p->f->init ? "model" : "base",
+                       quantise ? ", or --quantize" : "");
 }
 
 /* What would fit is computed as the rest is. */
 static int refuse(const struct finetune_plan *p, struct err *err)
 {
-    size_t fits;
     char advice[160];
 
     if (p->memory.total <= p->limit)
@@ -114,17 +171,7 @@ static int refuse(const struct finetune_plan *p, struct err *err)
                        "--max-memory; leave --merge out, or choose a smaller "
                        "base",
                        p->name, mib(needed(p)));
-    fits = longest_that_fits(p);
-    if (strcmp(p->f->recompute, "off") == 0)
-        (void)snprintf(advice, sizeof(advice),
-                       "leave --checkpoint-activations off out");
-    else if (fits >= SHORTEST)
-        (void)snprintf(advice, sizeof(advice),
-                       "--max-length %zu would fit, and so may --quantize",
-                       fits / 16 * 16);
-    else
-        (void)snprintf(advice, sizeof(advice),
-                       "a smaller base may, or --quantize");
+    advise(p, advice, sizeof(advice));
     return err_set(err, on_cpu(p) ? ERR_LIMIT : ERR_NOMEM,
                    "%s: needs about %.0f MiB even for passes of one document "
                    "(%zu tokens), %.0f may be used%s; %s",

@@ -20,10 +20,13 @@ struct finetune_plan {
     size_t merging; /* bytes of merging, besides memory.program; 0: none */
     size_t limit;
     bool recompute;
+    bool quantised; /* the base is in blocks already */
 };
 /* Choose whether blocks are computed again, and smaller passes where even that
  * is too much for --max-memory; tell the estimate. */
 MUST_CHECK int finetune_plan_make(struct finetune_plan *p, struct err *err);
+/* Whether this run takes --quantize and has not quantised already. */
+bool finetune_may_quantise(const struct finetune_plan *p);
 /* --dry-run: all of it on stdout; nothing is trained. */
 MUST_CHECK int finetune_plan_print(struct finetune_plan *p, struct err *err);
 /* The process's or device's peak so far beside the estimate; the model may be

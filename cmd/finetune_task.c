@@ -75,8 +75,10 @@ static int train(struct task *t, struct err *err)
     cli_progress_end(t->cli);
     if (rc < 0)
         rc = device_advise(t->compute, err,
-                           "--max-length or --pass-tokens may be less, "
-                           "--quantize nf4 keeps a smaller base");
+                           "--max-length or --pass-tokens may be less%s",
+                           finetune_may_quantise(&t->plan)
+                               ? ", --quantize nf4 keeps a smaller base"
+                               : "");
     if (rc == 0)
         rc = finetune_check_gain(&t->result, err);
     t->untrainable = rc == ERR_NOTFOUND;
@@ -182,9 +184,10 @@ static int open_model(struct task *t, struct err *err)
                  t->base.name, config.whole);
     rc = open_base(t, &config, err);
     if (rc < 0)
-        rc = device_advise(t->compute, err,
-                           "--quantize nf4 keeps it in a quarter, --device "
-                           "cpu takes none");
+        rc = device_advise(t->compute, err, "%s--device cpu takes none",
+                           !t->quantised && finetune_is_adapter(t->f)
+                               ? "--quantize nf4 keeps it in a quarter, "
+                               : "");
     if (rc == 0)
         rc = model_adapter_check(t->model, t->opt.targets, err);
     if (rc == 0 && t->f->adapter)
@@ -201,7 +204,8 @@ static int open_model(struct task *t, struct err *err)
                                       .train = &t->train,
                                       .valid = &t->valid,
                                       .reader = &t->reader,
-                                      .opt = &t->opt };
+                                      .opt = &t->opt,
+                                      .quantised = t->quantised };
     if (rc == 0 && t->f->merge && t->opt.method == LORA_ADAPTER)
         t->plan.merging = lora_merge_memory(t->model, finetune_stored_type(t));
     return rc;
