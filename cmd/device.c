@@ -42,17 +42,43 @@ static const char *variable(const char *name)
     return value && *value ? value : NULL;
 }
 
+/* Where to compute, and the variables that force kernels there; "auto" may
+ * take either. */
+struct forced {
+    bool cpu, gpu;
+    const char *on_cpu, *on_gpu; /* NULL: nothing is forced */
+};
+
+/* A word that no kernels have is refused also where it would not be used. */
+static int check_forced(const struct forced *f, struct err *err)
+{
+    if (f->on_cpu && compute_kernels_known(false, f->on_cpu, err) < 0)
+        return err_wrap(err, "SLMCTL_CPU");
+    if (f->on_gpu && compute_kernels_known(true, f->on_gpu, err) < 0)
+        return err_wrap(err, "SLMCTL_CUDA");
+    return 0;
+}
+
+static int read_forced(const char *device, const char *kernels,
+                       struct forced *f, struct err *err)
+{
+    bool any = strcmp(device, "auto") == 0;
+
+    f->gpu = any || strncmp(device, "cuda", 4) == 0;
+    f->cpu = any || !f->gpu;
+    f->on_cpu = f->cpu && !kernels ? variable("SLMCTL_CPU") : NULL;
+    f->on_gpu = f->gpu ? variable("SLMCTL_CUDA") : NULL;
+    return check_forced(f, err);
+}
+
 static int open_device(struct cli *cli, const char *name, const char *kernels,
                        const char *probe_dir, struct compute **out,
                        struct err *err)
 {
-    bool gpu = strncmp(name, "cuda", 4) == 0;
-    const char *from = gpu ? "SLMCTL_CUDA" : "SLMCTL_CPU";
-    const char *forced = variable(from);
-    char note[256] = "";
+    struct forced f;
+    char note[sizeof(err->msg)] = "";
     struct compute_options opt = {
         .device = name,
-        .kernels = kernels && !gpu ? kernels : forced,
         .threads = cli->threads,
         .precision = precision(),
         .max_memory = (size_t)device_choice.max_memory,
@@ -61,14 +87,17 @@ static int open_device(struct cli *cli, const char *name, const char *kernels,
         .note_size = sizeof(note),
         .probe_dir = probe_dir,
     };
-    int rc;
+    int rc = read_forced(name, kernels, &f, err);
 
+    if (rc < 0)
+        return rc;
+    opt.kernels = !f.cpu ? f.on_gpu : kernels ? kernels : f.on_cpu;
+    opt.gpu_kernels = f.on_gpu;
     rc = compute_open(&opt, out, err);
     if (rc == 0 && note[0] && device_choice.device)
         cli_note(cli, "on the CPU: %s", note);
-    if (rc < 0 && forced && opt.kernels == forced &&
-        strstr(err->msg, "kernels"))
-        return err_wrap(err, "%s", from);
+    if (rc < 0 && (f.cpu ? f.on_cpu : f.on_gpu) && strstr(err->msg, "kernels"))
+        return err_wrap(err, "%s", f.cpu ? "SLMCTL_CPU" : "SLMCTL_CUDA");
     return rc;
 }
 

@@ -1,7 +1,7 @@
 /* compute.c - opening a device by name, and what all devices share */
 #include "compute/compute_plugin.h"
 
-#include "compute/cpu/cpu.h"
+#include "compute/cpu/cpu_house.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -34,31 +34,44 @@ static int open_cpu(const struct compute_options *opt, struct compute **out,
     return cpu_open(opt, out, err);
 }
 
-static bool is_gpu_kernels(const char *name)
+/* As the plugin takes them: a name, a name and ",nograph", or "nograph". */
+int compute_kernels_known(bool gpu, const char *name, struct err *err)
 {
-    return strcmp(name, "simt") == 0 || strcmp(name, "mma") == 0 ||
-           strcmp(name, "wgmma") == 0;
+    static const char *const names[] = { "simt", "mma", "wgmma", "cluster" };
+
+    if (!gpu)
+        return cpu_kernels_known(name, err);
+    if (strcmp(name, "nograph") == 0)
+        return 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t k = strlen(names[i]);
+
+        if (strncmp(name, names[i], k) == 0 &&
+            (!name[k] || strcmp(name + k, ",nograph") == 0))
+            return 0;
+    }
+    return err_set(err, ERR_INVALID,
+                   "kernels \"%s\" are not known to a GPU; known: simt mma "
+                   "wgmma cluster, and beside one or alone nograph",
+                   name);
 }
 
 static int open_auto(const struct compute_options *opt, struct compute **out,
                      struct err *err)
 {
-    struct compute_options gpu = *opt, cpu = *opt;
+    struct compute_options gpu = *opt;
     struct err why;
     int rc;
 
     if (opt->note_size > 0)
         opt->note[0] = '\0';
-    if (opt->kernels && is_gpu_kernels(opt->kernels))
-        cpu.kernels = NULL;
-    else
-        gpu.kernels = NULL;
+    gpu.kernels = opt->gpu_kernels;
     rc = compute_plugin_device(&gpu, -1, out, &why);
     if (rc == 0)
         return 0;
     if (opt->note_size > 0)
         (void)snprintf(opt->note, opt->note_size, "%s", why.msg);
-    rc = open_cpu(&cpu, out, err);
+    rc = open_cpu(opt, out, err);
     return rc < 0 && opt->precision > COMPUTE_FULL
                ? err_set(err, rc, "%s (%s)", err->msg, why.msg)
                : rc;

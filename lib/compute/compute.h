@@ -622,8 +622,9 @@ struct compute_options {
     const char *device;     /* NULL, "cpu", "cuda", "cuda:N", "auto" */
     const char *kernels;    /* NULL: best; "generic", "avx2", "avxvnni",
                              * "avx512", "avx512vnni", "neon"; a GPU's:
-                             * "simt", "mma", "wgmma"; ",nograph" behind one,
-                             * or "nograph": steps are not recorded */
+                             * "simt", "mma", "wgmma", "cluster"; ",nograph"
+                             * behind one, or "nograph": steps are not
+                             * recorded. "auto": the CPU's alone */
     const char *plugin_dir; /* where slmctl-cuda.so is; NULL: beside the
                              * program, then ../lib/slmctl from there */
     unsigned threads;       /* 0: one per CPU of this process */
@@ -636,15 +637,19 @@ struct compute_options {
      * chosen by what the CPU can do alone, as a run must be that is to be
      * repeated. */
     const char *probe_dir;
+    const char *gpu_kernels; /* "auto": of a GPU, as `kernels` is for "cuda" */
 };
 
 /* Kernels that this machine cannot run, a precision and a type of caches that
  * the device does not have are refused (ERR_UNSUPPORTED). "auto" is a GPU where
- * one can be used, else the CPU; there kernels of the CPU's do not concern a
- * GPU. */
+ * one can be used, else the CPU; each has kernels of its own to be forced. */
 MUST_CHECK int compute_open(const struct compute_options *opt,
                             struct compute **out, struct err *err);
 void compute_close(struct compute *c); /* NULL is fine */
+/* ERR_INVALID if the CPU, or a GPU, has no kernels of that name on any
+ * machine. */
+MUST_CHECK int compute_kernels_known(bool gpu, const char *name,
+                                     struct err *err);
 
 /* What the CPU gives at most, in a second: operations of float multiply-adds
  * (two each) and of bytes times bytes, in registers; bytes read from memory. */

@@ -116,20 +116,55 @@ START_TEST(auto_goes_on_with_the_cpu_and_says_why)
 }
 END_TEST
 
-START_TEST(kernels_of_the_cpu_do_not_concern_a_gpu)
+START_TEST(auto_keeps_the_kernels_of_cpu_and_gpu_apart)
 {
-    struct compute_options opt = { .device = "auto", .kernels = "generic" };
+    struct compute_options opt = { .device = "auto",
+                                   .kernels = "generic",
+                                   .gpu_kernels = "mma" };
 
-    ck_assert_int_eq(open_from("plugins/fake", opt), 0);
-    ck_assert_str_eq(opened->kernels, "best");
-    compute_close(opened);
-    opt.kernels = "mma";
     ck_assert_int_eq(open_from("plugins/fake", opt), 0);
     ck_assert_str_eq(opened->kernels, "mma");
     compute_close(opened);
     ck_assert_int_eq(open_from("plugins", opt), 0);
     ck_assert_str_eq(opened->device, "cpu");
+    ck_assert_str_eq(opened->kernels, "generic");
     compute_close(opened);
+    opt.gpu_kernels = NULL;
+    ck_assert_int_eq(open_from("plugins/fake", opt), 0);
+    ck_assert_str_eq(opened->kernels, "best");
+    compute_close(opened);
+    opt.kernels = "mma";
+    ck_assert_int_eq(open_from("plugins", opt), ERR_INVALID);
+}
+END_TEST
+
+START_TEST(names_of_kernels_are_known_without_a_device)
+{
+    static const char *const gpu[] = { "simt",    "mma",         "wgmma",
+                                       "cluster", "mma,nograph", "nograph" };
+    static const char *const cpu[] = { "generic", "avx2", "neon" };
+    static const char *const bad[] = {
+        "",       "mm",        "mmas",           "avx", ",nograph", "mma,",
+        "mma,no", "x,nograph", "nograph,nograph"
+    };
+
+    for (size_t i = 0; i < sizeof(gpu) / sizeof(gpu[0]); i++) {
+        ck_assert_int_eq(compute_kernels_known(true, gpu[i], &err), 0);
+        ck_assert_int_eq(compute_kernels_known(false, gpu[i], &err),
+                         ERR_INVALID);
+    }
+    for (size_t i = 0; i < sizeof(cpu) / sizeof(cpu[0]); i++) {
+        ck_assert_int_eq(compute_kernels_known(false, cpu[i], &err), 0);
+        ck_assert_int_eq(compute_kernels_known(true, cpu[i], &err),
+                         ERR_INVALID);
+        message_has("not known to a GPU");
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        ck_assert_int_eq(compute_kernels_known(false, bad[i], &err),
+                         ERR_INVALID);
+        ck_assert_int_eq(compute_kernels_known(true, bad[i], &err),
+                         ERR_INVALID);
+    }
 }
 END_TEST
 
@@ -291,7 +326,8 @@ int main(void)
     tcase_add_test(t, auto_takes_the_best_device);
     tcase_add_test(t, auto_passes_over_a_device_that_cannot_be_used);
     tcase_add_test(t, auto_goes_on_with_the_cpu_and_says_why);
-    tcase_add_test(t, kernels_of_the_cpu_do_not_concern_a_gpu);
+    tcase_add_test(t, auto_keeps_the_kernels_of_cpu_and_gpu_apart);
+    tcase_add_test(t, names_of_kernels_are_known_without_a_device);
     tcase_add_test(t, a_gpu_that_was_asked_for_is_not_replaced);
     tcase_add_test(t, plugins_of_another_version_are_refused);
     tcase_add_test(t, what_is_no_plugin_is_refused);

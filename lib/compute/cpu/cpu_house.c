@@ -29,20 +29,29 @@ const size_t cpu_variant_count = sizeof(cpu_variants) / sizeof(cpu_variants[0]);
 static const char *const names[] = { "generic", "avx2",       "avxvnni",
                                      "avx512",  "avx512vnni", "neon" };
 
-static int name_unknown(const char *name, struct err *err)
+int cpu_kernels_known(const char *name, struct err *err)
 {
     struct buf all = { .data = NULL };
-    int rc = ERR_UNSUPPORTED;
+    int rc;
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(names[i], name) == 0)
-            return err_set(err, rc, "this CPU cannot run the %s kernels", name);
+            return 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         buf_printf(&all, " %s", names[i]);
     rc = err_set(err, ERR_INVALID, "kernels \"%s\" are not known; known:%s",
                  name, all.data);
     buf_release(&all);
     return rc;
+}
+
+static int name_unknown(const char *name, struct err *err)
+{
+    int rc = cpu_kernels_known(name, err);
+
+    return rc < 0 ? rc
+                  : err_set(err, ERR_UNSUPPORTED,
+                            "this CPU cannot run the %s kernels", name);
 }
 
 static int choose_named(const struct cpu_choosing *c,

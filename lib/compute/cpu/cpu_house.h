@@ -59,6 +59,8 @@ const char *cpu_check(const struct cpu_kernels *k);
 typedef double cpu_timer(const struct cpu_kernels *k);
 double cpu_probe_time(const struct cpu_kernels *k);
 
+/* ERR_INVALID if no machine has kernels of that name. */
+MUST_CHECK int cpu_kernels_known(const char *name, struct err *err);
 /* A choice among variants, and where its parts come from: tests have others.
  * name NULL: the best; probe_dir NULL: no probe. */
 struct cpu_choosing {
