@@ -52,8 +52,8 @@ static int find_plugin(struct plugin *p, const char *dir, struct err *err)
         return 0;
     return err_set(err, ERR_NOTFOUND,
                    "no GPU can be used: there is no " PLUGIN_FILE " in %s or "
-                   "%s/../lib/slmctl; make cuda builds it",
-                   exe, exe);
+                   "in ../lib/slmctl from there; make cuda builds it",
+                   exe);
 }
 
 static int load(struct plugin *p, struct err *err)
