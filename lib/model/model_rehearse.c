@@ -102,6 +102,7 @@ int session_rehearse(struct model_session *s, struct err *err)
 {
     struct compute *c = s->m->compute;
     const struct model_session_stats stats = s->stats;
+    bool gains = s->m->gains_ready, shifted = s->m->work.shifted;
     size_t used, peak, most = 0;
 
     if (!c->ops->rehearse)
@@ -110,6 +111,9 @@ int session_rehearse(struct model_session *s, struct err *err)
     c->ops->rehearse(c, true, NULL);
     go_through(s);
     c->ops->rehearse(c, false, &most);
+    /* What the first pass makes once was not made. */
+    s->m->gains_ready = gains;
+    s->m->work.shifted = shifted;
     s->stats = stats;
     s->stats.device_bytes = most;
     if (most <= c->limit || c->limit == 0)
