@@ -256,8 +256,8 @@ cuda-check: ## the plugin's machine code and launches, without a GPU
 	$(Q)$(MAKE) CUDA_NVCC='$(CUDA_NVCC)' build/cuda-dry/slmctl-cuda.so $(BUILD)/gpu_code $(BUILD)/gpu_parity $(BUILD)/gpu_bench
 	$(Q)sh tests/gpu/kernels.sh $(CUDA_SO) build/cuda-dry/slmctl-cuda.so $(BUILD) build/gpu/kernels
 
-cuda-report: cuda-check ## the same, and its table for tests/bench/results
-	$(Q)cp build/gpu/kernels/kernels.md tests/bench/results/kernels.md
+cuda-report: cuda-check ## the same, and its tables for tests/bench/results
+	$(Q)cp build/gpu/kernels/kernels.md build/gpu/kernels/h200.md tests/bench/results/
 
 check-gpu: $(BUILD)/gpu_parity $(BUILD)/gpu_bench ## every operation on a GPU against the CPU
 	$(Q)mkdir -p build/gpu

@@ -20,7 +20,8 @@ BEGIN {
     l2 = 7.2e12              # from L2 to all multiprocessors, at most
     gap = 1.5e-6             # between two kernels of one stream, drain and
                              # fill; with a graph 1.0e-6
-    graph_gap = 1.0e-6
+    follow_gap = 0.6e-6      # there, where a kernel comes before the last one
+                             # ends, and a product has its first weights then
     launch = 3.5e-6          # of one kernel alone, seen from the host
 
     # Ours: share of mma.sync's ceiling, of what wgmma sustains.
@@ -295,7 +296,7 @@ function decode_row(name, batch,    bytes, s, share, kernels) {
     # Few rows are read at what streaming gives; 64 rows by tiles, with their
     # operands in flight for less of the time.
     share = batch == 1 ? 0.85 : 0.70
-    s = bytes / (share * memory) + kernels * graph_gap
+    s = bytes / (share * memory) + kernels * follow_gap
     if (batch > 1)
         s += layers * batch * 2 * 2 * kv * 64 / streaming
     printf "| %s | %d | %.2f | %d | %.2f | %.0f | %.0f %% |\n", name, batch,
