@@ -178,7 +178,8 @@ CUDA_CU    := $(sort $(wildcard lib/compute/cuda/*.cu))
 CUDA_O     := $(patsubst %,build/cuda/%.o,$(CUDA_CU)) build/cuda/err.c.o
 CUDA_SO    := build/cuda/slmctl-cuda.so
 CUDA_MAP   := lib/compute/cuda/cuda_exports.map
-CUDA_NVCC   = $(shell command -v $(NVCC) || command -v /usr/local/cuda/bin/nvcc)
+# What the user named is taken or missed; only without a word it is looked for.
+CUDA_NVCC   = $(shell command -v $(NVCC)$(if $(filter file,$(origin NVCC)), || command -v /usr/local/cuda/bin/nvcc))
 NVCCFLAGS  ?= -O3
 CUDA_TARGETS ?= arch=compute_80,code=sm_80 arch=compute_90a,code=sm_90a \
     arch=compute_80,code=compute_80
