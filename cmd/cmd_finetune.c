@@ -151,7 +151,8 @@ static const struct opt options[] = {
     { 0, "cpu", OPT_CHOICE, &f.cpu, "KERNELS",
       "kernels to use (default: the best that this CPU has)",
       .choices = "generic|avx2|avxvnni|avx512|avx512vnni|neon" },
-    DEVICE_OPTIONS,
+    DEVICE_OPTIONS_FOR("use at most so much memory (default 4/5 of it, a "
+                       "GPU's free)"),
     OPT_END,
 };
 

@@ -18,7 +18,8 @@ struct device_choice {
 };
 extern struct device_choice device_choice;
 
-#define DEVICE_OPTIONS                                                         \
+/* For commands in which it counts for the CPU as well. */
+#define DEVICE_OPTIONS_FOR(most)                                               \
     { .name = "device",                                                        \
       .kind = OPT_STRING,                                                      \
       .value = &device_choice.device,                                          \
@@ -32,10 +33,11 @@ extern struct device_choice device_choice;
           .choices = "auto|f32|tf32|bf16" },                                   \
     {                                                                          \
         .name = "max-memory", .kind = OPT_BYTES,                               \
-        .value = &device_choice.max_memory, .arg = "SIZE",                     \
-        .help = "use at most so much of a GPU's memory (default all)",         \
+        .value = &device_choice.max_memory, .arg = "SIZE", .help = most,       \
         .min = 0, .max = 1e15                                                  \
     }
+#define DEVICE_OPTIONS                                                         \
+    DEVICE_OPTIONS_FOR("use at most so much of a GPU's memory (default all)")
 
 /* For commands that generate. */
 #define KV_OPTION                                                              \

@@ -193,7 +193,7 @@ complete -c slmctl -n '__slmctl_on finetune' -l dtype -x -a 'f32 bf16 f16' -d 'o
 complete -c slmctl -n '__slmctl_on finetune' -l cpu -x -a 'generic avx2 avxvnni avx512 avx512vnni neon' -d 'kernels to use (default: the best that this CPU has)'
 complete -c slmctl -n '__slmctl_on finetune' -l device -x -d 'where to compute: auto, cpu, cuda or cuda:N'
 complete -c slmctl -n '__slmctl_on finetune' -l precision -x -a 'auto f32 tf32 bf16' -d 'of a GPU\'s products and activations (default bf16)'
-complete -c slmctl -n '__slmctl_on finetune' -l max-memory -x -d 'use at most so much of a GPU\'s memory (default all)'
+complete -c slmctl -n '__slmctl_on finetune' -l max-memory -x -d 'use at most so much memory (default 4/5 of it, a GPU\'s free)'
 complete -c slmctl -n '__slmctl_on finetune' -l store -x -a '(__fish_complete_directories)' -d 'directory of the store'
 complete -c slmctl -n '__slmctl_on finetune' -l key-file -r -F -d 'key of an encrypted store, and of surrogates'
 complete -c slmctl -n '__slmctl_on finetune' -l json -d 'print one JSON document'

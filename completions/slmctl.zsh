@@ -199,7 +199,7 @@ _slmctl_finetune()
         '--cpu=[kernels to use (default\: the best that this CPU has)]:KERNELS:(generic avx2 avxvnni avx512 avx512vnni neon)' \
         '--device=[where to compute\: auto, cpu, cuda or cuda\:N]:DEVICE: ' \
         '--precision=[of a GPU'\''s products and activations (default bf16)]:PRECISION:(auto f32 tf32 bf16)' \
-        '--max-memory=[use at most so much of a GPU'\''s memory (default all)]:SIZE: ' \
+        '--max-memory=[use at most so much memory (default 4/5 of it, a GPU'\''s free)]:SIZE: ' \
         '--store=[directory of the store]:DIR:_files -/' \
         '--key-file=[key of an encrypted store, and of surrogates]:FILE:_files' \
         '--json[print one JSON document]' \
