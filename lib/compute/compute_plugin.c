@@ -156,6 +156,9 @@ int compute_plugin_device(const struct compute_options *opt, int ordinal,
     if (ordinal < 0)
         return err->code;
     rc = p.open(opt, ordinal, &c, err);
+    if (rc == ERR_NOMEM && opt->max_memory > 0)
+        return err_set(err, rc, "%s; --max-memory allows %.1f MB", err->msg,
+                       1e-6 * (double)opt->max_memory);
     if (rc < 0)
         return rc;
     if (c->ops->version != COMPUTE_VERSION ||

@@ -176,6 +176,12 @@ START_TEST(a_gpu_that_was_asked_for_is_not_replaced)
     ck_assert_str_eq(err.msg, "cuda:64 is too far");
     ck_assert_int_eq(open_fake("cuda:2"), ERR_NOMEM);
     message_has("cuda:2: its memory is taken");
+    ck_assert_ptr_null(strstr(err.msg, "--max-memory"));
+    ck_assert_int_eq(open_from("plugins/fake",
+                               (struct compute_options){
+                                   .device = "cuda:2", .max_memory = 1500000 }),
+                     ERR_NOMEM);
+    message_has("memory is taken; --max-memory allows 1.5 MB");
     ck_assert_int_eq(
         open_from("plugins", (struct compute_options){ .device = "cuda" }),
         ERR_NOTFOUND);
