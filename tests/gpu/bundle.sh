@@ -8,12 +8,16 @@
 # 60 MB, most of it random floats, for which xz has the options below. MODELS:
 # a pattern of families, to make a smaller one.
 set -eu
-build=$1 plugin=$2 out=$3
+build=$1 plugin=$2 last=$3
 here=$(dirname "$0")
 # What the system must have, since it has to fit the driver's; the plugin itself
 # needs libc alone (kernels.sh).
 system='linux-vdso|ld-linux[^/]*|libstdc[+][+]|libgcc_s|libc|libm|libdl|libpthread|librt'
+# The last good bundle stays until this one is whole.
+out=$last.new
 rm -rf "$out"
+trap 'rm -rf "$out"' EXIT
+trap 'exit 1' HUP INT TERM
 p=$out/programs
 mkdir -p "$p/lib" "$out/models"
 
@@ -57,10 +61,9 @@ if [ -n "${SLMCTL_REFERENCE:-}" ]; then
         cp -R "$m" "$out/models/"
     done
     chmod -R u+w "$out/models"
-else
-    echo "bundle: SLMCTL_REFERENCE is not set: no fixtures"
 fi
 families=$(find "$out/models" -mindepth 1 -maxdepth 1 | wc -l)
+[ "$families" -gt 0 ] || families=no
 
 # Values of 4 bytes that have no pattern but in their exponents.
 tar -C "$out" --sort=name --owner=0 --group=0 -cf - models |
@@ -70,5 +73,8 @@ tar -C "$p" --sort=name --owner=0 --group=0 -cf - . |
     xz -T0 -6 >"$out/programs.tar.xz"
 rm -rf "$p" "$out/models"
 size=$(du -sk "$out" | cut -f 1)
-echo "bundle: $out, $((size / 1024)) MB, $families reference models"
 [ "$size" -le $((60 * 1024)) ] || { echo "bundle: over 60 MB"; exit 1; }
+rm -rf "$last"
+mv "$out" "$last"
+echo "bundle: $last, $((size / 1024)) MB, $families reference models$(
+    [ -n "${SLMCTL_REFERENCE:-}" ] || echo ": SLMCTL_REFERENCE is not set")"
