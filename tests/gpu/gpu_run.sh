@@ -61,14 +61,18 @@ within() { # SECONDS COMMAND...
     timeout -k 5 "$seconds" "$@"
 }
 
+# If it fails, the unpacker's first line; python3 does for a tar without xz.
 unpack() { # ARCHIVE
-    tar -xJf "$here/$1" -C "$scratch" 2>/dev/null || python3 -c '
+    said=$(tar -xJf "$here/$1" -C "$scratch" 2>&1) || python3 -c '
 import sys, tarfile
-tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$here/$1" "$scratch"
+tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$here/$1" "$scratch" \
+        >/dev/null 2>&1 || { echo "$1 does not unpack: $said" | head -n 1; return 1; }
 }
 
+# A part of them would look like all.
 unpack_models() {
-    [ -d "$scratch/models" ] || unpack models.tar.xz 2>/dev/null
+    [ -d "$scratch/models" ] || unpack models.tar.xz ||
+        { rm -rf "$scratch/models"; return 1; }
 }
 
 # Why nothing can run here: "skip: ..." without a GPU or a driver, and
@@ -160,7 +164,7 @@ count() { # PATTERN FILE
 }
 
 stage_fixtures() {
-    unpack_models || { echo "FAIL fixtures: no models.tar.xz"; return; }
+    why=$(unpack_models) || { echo "FAIL fixtures: $why"; return; }
     fixture_list >"$scratch/list"
     all=$OUT/fixtures.txt
     xargs -P "${AT_ONCE:-6}" -L 1 sh "$self" -one <"$scratch/list" >"$all"
@@ -240,7 +244,7 @@ steps_one() { # PRECISION [MODEL]
 # Without a file of its own, too.
 stage_steps() {
     [ -x gpu_steps ] || { echo "skip: gpu_steps is not in this bundle"; return; }
-    unpack_models || { echo "FAIL steps: no models.tar.xz"; return; }
+    why=$(unpack_models) || { echo "FAIL steps: $why"; return; }
     for precision in bf16 f32; do
         echo "steps_one $precision"
         for m in ${STEPS_MODELS:-llama gemma3 mistral-window falcon-h1 qwen3.5}; do
@@ -332,7 +336,7 @@ stage_train() {
 # Without a file of its own: where results are carried home, eight is many.
 stage_memory() {
     [ -x gpu_memory ] || { echo "skip: gpu_memory is not in this bundle"; return; }
-    unpack_models || { echo "FAIL memory: no models.tar.xz"; return; }
+    why=$(unpack_models) || { echo "FAIL memory: $why"; return; }
     for m in ${MEMORY_MODELS:-qwen3 gemma2 falcon-h1 qwen3.5}; do
         [ -d "models/$m" ] || continue
         within 9999 ./gpu_memory "models/$m" >"$scratch/memory" 2>&1 ||
@@ -510,7 +514,7 @@ trap 'exit 2' HUP INT TERM
 XDG_DATA_HOME=$scratch/home XDG_CONFIG_HOME=$scratch/home HOME=$scratch/home
 export BEGIN OUT scratch XDG_DATA_HOME XDG_CONFIG_HOME HOME
 mkdir -p "$scratch/home"
-unpack programs.tar.xz || { echo "run.sh: programs.tar.xz does not unpack"; exit 2; }
+why=$(unpack programs.tar.xz) || { echo "run.sh: $why"; exit 2; }
 cd "$scratch" || exit 2
 ./slmctl --version >version 2>&1 ||
     { echo "run.sh: $(cat version)"; exit 2; }
