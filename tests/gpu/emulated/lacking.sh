@@ -64,6 +64,10 @@ slmctl generate -m "$base" --device cpu -n 3 hi >answer 2>err
         EMULATED_DRIVER=12040 $generate
     both 'little memory' 'only 1.0 MB of its memory may be used; 16.8 are' \
         EMULATED_MEMORY=1000000 $generate
+    both 'little memory by --max-memory' '16.8 are .*; --max-memory allows 1.0 MB' \
+        A=b $generate --max-memory 1000000
+    both 'kernels that it has not' 'cannot run the mma kernels in full' \
+        SLMCTL_CUDA=mma $generate --precision f32
     both 'memory that others have' 'only 2.5 MB of its memory may be used' \
         EMULATED_TAKEN=6440000000 $generate
     both 'room for a part of the weights' \
