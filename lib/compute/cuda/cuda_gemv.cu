@@ -44,10 +44,12 @@ __device__ __forceinline__ void gemv_chunk(float (&sum)[V], const uint4 (&w)[N],
         gemv_widen<T>(wide[j], w[j]);
 #pragma unroll
     for (int i = 0; i < M; i++) {
+        /* Rows past the last repeat it; their sums are not used. In a register
+         * first: a reference to memory is read element by element. */
+        uint4 whole = *(const uint4 *)(x + (size_t)min(i, m - 1) * ldx);
         float v[E];
 
-        /* Rows past the last repeat it; their sums are not used. */
-        gemv_widen<T>(v, *(const uint4 *)(x + (size_t)min(i, m - 1) * ldx));
+        gemv_widen<T>(v, whole);
 #pragma unroll
         for (int j = 0; j < N; j++)
 #pragma unroll
