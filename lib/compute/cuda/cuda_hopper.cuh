@@ -59,16 +59,19 @@ static __device__ __forceinline__ void hopper_barrier_arrive(uint32_t barrier)
                  : "memory");
 }
 
-/* Arrive at the same barrier of block `rank` of the cluster. */
+/* Arrive at the same barrier of block `rank` of the cluster. Told that way are
+ * products that have ended, which nothing has to make visible: as release at
+ * the cluster's scope this would wait for all memory traffic of the warp, every
+ * time. */
 static __device__ __forceinline__ void
 hopper_barrier_arrive_at(uint32_t barrier, uint32_t rank)
 {
-    asm volatile("{\n.reg .b32 remote;\n"
-                 "mapa.shared::cluster.u32 remote, %0, %1;\n"
-                 "mbarrier.arrive.release.cluster.shared::cluster.b64 _, "
-                 "[remote];\n}\n" ::"r"(barrier),
-                 "r"(rank)
-                 : "memory");
+    asm volatile(
+        "{\n.reg .b32 remote;\n"
+        "mapa.shared::cluster.u32 remote, %0, %1;\n"
+        "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}\n" ::"r"(barrier),
+        "r"(rank)
+        : "memory");
 }
 
 static __device__ __forceinline__ bool hopper_barrier_try(uint32_t barrier,
