@@ -184,6 +184,7 @@ static __global__ void __launch_bounds__(groups_of<HD>() * WARPGROUP, 1)
             hopper_products_pin(s);
             hopper_limits<CAP>(s, a, first, i * KEYS, ahead);
             hopper_soften(s, &x, factor);
+            hopper_products_beside(x.sum[0] + x.sum[1]);
             hopper_products_wait<0>();
             hopper_products_pin(o);
             panel_pin<KEYS>(p);

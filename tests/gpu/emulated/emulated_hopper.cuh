@@ -129,6 +129,12 @@ template <uint32_t N> static inline void hopper_products_pin(float (&d)[N])
     (void)d;
 }
 
+static inline void hopper_products_beside(float x)
+{
+    if (x < 0)
+        emulated_fail("a sum that is never negative is");
+}
+
 template <uint32_t COLUMNS, int A_CROSS, int B_CROSS>
 static inline void hopper_product(float (&d)[COLUMNS / 2], uint64_t a,
                                   uint64_t b, uint32_t sum)
