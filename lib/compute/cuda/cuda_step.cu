@@ -318,12 +318,14 @@ bool cuda_op_step_end(struct compute *base)
     }
     if (graph)
         (void)cudaGraphDestroy(graph);
-    if (e != cudaSuccess) { /* the step is done without, and all others */
-        (void)cudaGetLastError();
+    if (e != cudaSuccess) /* the step is done without, and all others */
         t->off = !t->spoiled;
-    }
-    if (t->spoiled || t->off)
+    if (t->spoiled || t->off) {
+        /* A launch that was refused while recording may have left the capture
+         * as it was; it is no error of the launches that now come. */
+        (void)cudaGetLastError();
         return false;
+    }
     replay(c, t->now, &t->s);
     return true;
 }
