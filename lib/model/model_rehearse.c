@@ -11,6 +11,10 @@
 /* Short passes are cut in more parts than long ones, whose sums take room. */
 static const size_t lengths[] = { 1, 2, 16, 64, 256, SIZE_MAX };
 
+/* The fewest rows of a sequence that a recurrence takes as a chunk: a device
+ * does up to 16 one after the other. */
+#define CHUNK_LEAST 17
+
 static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -71,17 +75,22 @@ static void choose(struct model_session *s, size_t rows)
                     (size_t)m->config.vocab);
 }
 
-/* Where some answer and one reads its prompt, and where all read the ends of
- * long ones. */
+/* Where some answer and one reads its prompt, where all read the ends of long
+ * ones, and where all read short ones but one: most chunks of a recurrence. */
 static void together(struct model_session *s)
 {
     size_t n = s->slot_count, each = s->pass_rows / n;
     size_t rows = least(s->pass_rows - (n - 1), s->capacity);
+    size_t few = least(n, s->pass_rows / CHUNK_LEAST);
 
     each = least(each, s->capacity);
     pass(s, n, 1, 1, s->capacity - 1);
     pass(s, n, 1, rows, s->capacity - rows);
     pass(s, n, each, each, s->capacity - each);
+    if (few < 2 || s->capacity < CHUNK_LEAST)
+        return;
+    rows = least(s->pass_rows - (few - 1) * CHUNK_LEAST, s->capacity);
+    pass(s, few, CHUNK_LEAST, rows, s->capacity - rows);
 }
 
 static void go_through(struct model_session *s)
