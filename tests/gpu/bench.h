@@ -16,6 +16,7 @@ struct bench {
     bool quick;            /* the smallest sizes: whether it works at all */
     bool blank;            /* values are left zero: only what is asked counts */
     size_t steps;          /* of training, and tokens decoded; 0: a few */
+    size_t batch;          /* the only number decoded at a time; 0: all */
     size_t tokens;         /* of a training step; 0: 4,096 */
     struct err err;
 };

@@ -259,8 +259,11 @@ static int time_decode(struct bench *b, const struct shape *s, struct model *m,
     size_t warm = tokens > 2 * WARM ? WARM : 0;
     double first, all, steps, bytes;
     char shape[64];
-    int rc = answer(b, m, count, 2, &first); /* memory */
+    int rc;
 
+    if (b->batch && count != b->batch)
+        return 0;
+    rc = answer(b, m, count, 2, &first); /* memory */
     tokens = tokens < ANSWER ? tokens : ANSWER;
     if (rc == 0)
         rc = answer(b, m, count, 1 + warm, &first);

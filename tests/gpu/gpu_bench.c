@@ -2,7 +2,8 @@
  * gpu_bench.c - what a device reaches, through the table of operations
  *
  * usage: gpu_bench [--device D] [--kernels K,...] [--only PATTERN]
- *                  [--models PATTERN] [--steps N] [--tokens N] [--quick]
+ *                  [--models PATTERN] [--steps N] [--batch N] [--tokens N]
+ * [--quick]
  *                  [--blank] [--peak TFLOPS,GBYTES]
  * A line each: path, shape, milliseconds, rate, unit, share of the peak. Peaks
  * are the makers' figures for dense bf16 and memory. --only names a path
@@ -213,6 +214,8 @@ static int take(struct bench *b, const char **device, char *kernels,
         b->models = value;
     else if (strcmp(name, "--steps") == 0)
         b->steps = strtoul(value, NULL, 10);
+    else if (strcmp(name, "--batch") == 0)
+        b->batch = strtoul(value, NULL, 10);
     else if (strcmp(name, "--tokens") == 0)
         b->tokens = strtoul(value, NULL, 10);
     else if (strcmp(name, "--peak") == 0)

@@ -39,27 +39,29 @@ for GPU_DRY in sm_90 sm_80; do
 done >"$out/broken"
 
 # What one more step asks for: the difference between two steps and one; of
-# decoding, which is timed for one and for 64 sequences, half of it, and of
-# steps that come after what is recorded.
+# decoding, of one and of 64 sequences, of steps that come after what is
+# recorded.
 for model in 1B 8B; do
-    for path in 'lora step' 'qlora step' decode; do
+    for path in 'lora step' 'qlora step' 'decode 1' 'decode 64'; do
         for steps in 1 2; do
-            GPU_DRY_REPORT=$out/steps.$steps
-            [ "$path" != decode ] || steps=$((steps + 3))
+            GPU_DRY_REPORT=$out/steps.$steps batch=${path#decode }
+            case $path in
+            decode*) steps=$((steps + 3)) ;;
+            *) batch=0 ;;
+            esac
             rm -f "$GPU_DRY_REPORT"
             GPU_DRY=sm_90 timeout 200 "$out/dry/gpu_bench" --blank \
-                --kernels wgmma --only "$path" --models $model \
-                --steps $steps >"$out/said" 2>&1
+                --kernels wgmma --only "${path% [0-9]*}" --models $model \
+                --steps $steps --batch "$batch" >"$out/said" 2>&1
         done
         peak=$(sed -n 's/.*peak \([0-9.]*\) GB.*/\1/p' "$out/said")
         awk -F '\t' -v OFS='\t' -v what="$model ${path% step}" \
-            -v peak="${peak:--}" -v each="$([ "$path" = decode ] &&
-                echo 2 || echo 1)" '
+            -v peak="${peak:--}" '
             $1 == "launch" { $2 = "launches"; $3 = $8; $4 = 0 }
             $1 == "launch" || $1 == "total" {
                 sign = FILENAME == ARGV[1] ? -1 : 1
-                n[$2] += sign * $3 / each
-                bytes[$2] += sign * $4 / each
+                n[$2] += sign * $3
+                bytes[$2] += sign * $4
             }
             END {
                 if (n["launches"] > 0 || n["graphs"] > 0)

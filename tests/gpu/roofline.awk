@@ -288,7 +288,7 @@ function steps() {
 
 # Every matrix once a token; kernels of a token one after another.
 function decode_row(name, batch,    bytes, s, share, kernels) {
-    kernels = launches[name " decode"]
+    kernels = launches[name " decode " batch]
     if (!kernels)
         return
     shape(name)
