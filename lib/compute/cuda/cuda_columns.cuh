@@ -42,6 +42,24 @@ __global__ void __launch_bounds__(COLUMN_THREADS)
         cuda_put_wide<W>(sums + (n * pieces + piece) * dim + i, sum[n]);
 }
 
+/* What is added is a matrix's elements, its rows `stride` apart. */
+template <int T> struct column_body {
+    cuda_vec<T> from;
+    size_t stride;
+
+    template <int W>
+    __device__ __forceinline__ void add(float (&sum)[1][W], size_t r,
+                                        size_t i) const
+    {
+        float v[W];
+
+        from.get(v, r * stride + i);
+#pragma unroll
+        for (int j = 0; j < W; j++)
+            sum[0][j] += v[j];
+    }
+};
+
 /* Where the N sums are added to. */
 template <int N> struct column_outputs {
     float *y[N];

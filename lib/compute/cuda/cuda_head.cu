@@ -201,27 +201,10 @@ void cuda_head_forward(struct cuda *c, const struct cuda_head *h, size_t at,
     product(c, &g);
 }
 
-struct bias_body {
-    cuda_vec<CUDA_ANY> logits;
-    size_t stride;
-
-    template <int W>
-    __device__ __forceinline__ void add(float (&sum)[1][W], size_t r,
-                                        size_t i) const
-    {
-        float v[W];
-
-        logits.get(v, r * stride + i);
-#pragma unroll
-        for (int j = 0; j < W; j++)
-            sum[0][j] += v[j];
-    }
-};
-
 static void bias_grad(struct cuda *c, const struct cuda_head *h, size_t rows)
 {
     struct cuda_operand logits = { h->logits, h->in };
-    bias_body body = { cuda_vec_of<CUDA_ANY>(logits), h->stride };
+    column_body<CUDA_ANY> body = { cuda_vec_of<CUDA_ANY>(logits), h->stride };
     column_outputs<1> out = { { cuda_f32(h->x->dbias) } };
     column_shape shape = { rows, h->stride, h->stride, h->x->vocab, true };
 

@@ -433,28 +433,11 @@ void cuda_op_linear_dx(struct compute *base, const struct compute_linear *l)
         product_run(c, &g, o);
 }
 
-template <int T> struct bias_body {
-    cuda_vec<T> y;
-    size_t n;
-
-    template <int W>
-    __device__ __forceinline__ void add(float (&sum)[1][W], size_t r,
-                                        size_t i) const
-    {
-        float v[W];
-
-        y.get(v, r * n + i);
-#pragma unroll
-        for (int j = 0; j < W; j++)
-            sum[0][j] += v[j];
-    }
-};
-
 template <int T>
 static void bias_run(struct cuda *c, const struct compute_linear *l,
                      struct cuda_operand y, float *scratch)
 {
-    bias_body<T> body = { cuda_vec_of<T>(y), l->n };
+    column_body<T> body = { cuda_vec_of<T>(y), l->n };
     column_outputs<1> out = { { cuda_f32(l->bias) } };
     column_shape shape = { l->m, l->n, l->n, l->n, cuda_wide(y, l->n, 4) };
 
